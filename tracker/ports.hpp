@@ -63,7 +63,7 @@ class Journal {
 struct ReadEnd {
   Lsn last = 0;     ///< last record handed out, or the `after` that was asked for
   Chain chain = 0;  ///< at `last`
-  bool more = false;  ///< stopped by the byte limit or by `upto`, not by the end of the valid records
+  bool more = false;  ///< stopped by the byte limit, the sink or `upto`, not by the end of the valid records
 };
 
 /// Reads streams back, the own one as well as those of dead processes. Blocking; one thread at a time.
@@ -71,10 +71,11 @@ class JournalReader {
  public:
   virtual ~JournalReader() = default;
   /// Hands out the valid records with after < LSN <= upto, in order, until `max_bytes` of payload are passed (at least one
-  /// record is handed out). A torn tail ends the read quietly. `corrupt`: a bad record before good ones; what precedes it
+  /// record is handed out) or the sink answers false: it did not take that record, and the read ends before it. A torn
+  /// tail ends the read quietly. `corrupt`: a bad record before good ones; what precedes it
   /// has been handed out. `not_found`: the records after `after` are no longer there.
   virtual Result<ReadEnd> read(const StreamId& stream, Lsn after, Lsn upto, std::size_t max_bytes,
-                               const std::function<void(const RecordView&)>& sink) = 0;
+                               const std::function<bool(const RecordView&)>& sink) = 0;
   /// Chain hash at `at`, recomputed from the file: `not_found` if that LSN is no longer (or not yet) there.
   virtual Result<Chain> chain_at(const StreamId& stream, Lsn at) = 0;
 };
@@ -94,8 +95,15 @@ class Store {
   /// Marks a dead stream drained if `applied_lsn` is still `last`; `conflict` otherwise (accounting.md section 6).
   virtual boost::asio::awaitable<Result<void>> mark_drained(StreamId stream, Lsn last) = 0;
 
-  /// C1 and C2: moves the clock on if it says `expected`. True: this call moved it.
-  virtual boost::asio::awaitable<Result<bool>> close(PeriodId expected, bool discard) = 0;
+  /// Steps over the single record (from, to] that the database refuses to apply: moves `applied_lsn` by the same
+  /// compare-and-set and keeps the record, its sums and the reason in a table of its own (accounting.md F5, last rule).
+  /// False: the compare-and-set refused.
+  virtual boost::asio::awaitable<Result<bool>> set_aside(const FlushBatch& record, std::string payload,
+                                                         std::string reason) = 0;
+
+  /// C1 and C2: moves the clock on if it says `expected`; `request` is kept with the report. True: this request moved it,
+  /// now or in an earlier attempt whose answer was lost. `conflict`: `expected` is neither open nor closed.
+  virtual boost::asio::awaitable<Result<bool>> close(PeriodId expected, Uuid request, bool discard) = 0;
   /// C3: sums the period if nobody has yet, and answers its report. `not_found`: no such closed period.
   virtual boost::asio::awaitable<Result<Report>> report(PeriodId period) = 0;
 };
