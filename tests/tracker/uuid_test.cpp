@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
+#include "tracker/uuid_decode.hpp"
+
 namespace tally::tracker {
 namespace {
 
@@ -27,6 +31,25 @@ TEST(Uuid, RefusesOtherSpellings) {
                            "c42fdf7-53097-471c-8c33-fb52454d81c0"})
     EXPECT_FALSE(Uuid::parse(text)) << text;
 }
+
+#if defined(__SSE2__)
+TEST(Uuid, TheVectorAndThePortableReaderAgree) {
+  std::mt19937 random(42);
+  const std::string_view alphabet = "0123456789abcdefABCDEF----gG/:@`{\xff\x80\x01";
+  const std::string good = "c42fdf75-3097-471c-8c33-fb52454d81c0";
+  for (int round = 0; round < 200'000; ++round) {
+    std::string text = good;
+    for (unsigned changes = random() % 4; changes > 0; --changes)
+      text[random() % text.size()] = alphabet[random() % alphabet.size()];
+    Uuid vector, portable;
+    const bool taken = detail::parse_uuid_sse2(text.data(), vector);
+    ASSERT_EQ(taken, detail::parse_uuid_portable(text.data(), portable)) << text;
+    if (taken) {
+      ASSERT_EQ(vector, portable) << text;
+    }
+  }
+}
+#endif
 
 TEST(Uuid, RandomOnesAreVersionFourAndDiffer) {
   const Uuid a = Uuid::random();
