@@ -1,0 +1,63 @@
+#pragma once
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "journal/stream_writer.hpp"
+#include "tracker/ports.hpp"
+
+namespace tally::journal {
+
+struct ThreadOptions {
+  WriterOptions writer;
+  std::size_t max_waiting_bytes = 64u << 20;   ///< payloads that may wait for the disk; beyond: `overloaded`
+  std::chrono::microseconds gather{1000};      ///< the longest that a group waits for more records
+};
+
+/// The journal of the daemon: a thread around a `StreamWriter`, which takes all that waits, writes it as one group and
+/// delivers it. Thread-safe. `Completions` is called on that thread; after `stop` in the caller's.
+/// A cut covers at least everything that the same thread submitted before it asked.
+class WriterThread final : public tracker::Journal {
+ public:
+  /// Opens the stream before it returns if the disk lets it; keeps trying otherwise. All must outlive it.
+  WriterThread(Directory& directory, const tracker::Clock& clock, tracker::Completions& completions,
+               ThreadOptions options = {});
+  ~WriterThread() override;
+
+  void submit(tracker::AppendGroup group) override;
+  void request_cut(std::uint64_t ticket) override;
+
+  /// Writes and delivers what waits, answers the cuts that wait, closes the stream, ends the thread. Idempotent. What is
+  /// submitted later comes back as `shutting_down`; later cuts repeat the end of the stream.
+  void stop();
+
+  /// The stream that takes appends now; none while the disk lets us have none.
+  std::optional<tracker::StreamId> stream() const;
+
+ private:
+  void run();
+
+  tracker::Completions& completions_;
+  const ThreadOptions options_;
+  StreamWriter writer_;  ///< the thread's own
+
+  mutable std::mutex mutex_;  ///< guards what follows
+  std::condition_variable wake_;
+  bool sleeping_ = false;
+  bool stopping_ = false;
+  bool stopped_ = false;
+  tracker::AppendGroup waiting_;
+  tracker::AppendGroup overload_;
+  std::size_t waiting_bytes_ = 0;  ///< including the group that is being written
+  std::vector<std::uint64_t> tickets_;
+  std::optional<tracker::StreamId> stream_;
+
+  std::thread thread_;
+};
+
+}  // namespace tally::journal
