@@ -39,7 +39,7 @@ add_library(tally_build INTERFACE)
 target_include_directories(tally_build INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_definitions(tally_build INTERFACE _GLIBCXX_ASSERTIONS BOOST_ASIO_NO_DEPRECATED)
 target_compile_options(tally_build INTERFACE
-  -Wall -Wextra -Wshadow=local -Wimplicit-fallthrough
+  -Wall -Wextra -Wno-missing-field-initializers -Wshadow=local -Wimplicit-fallthrough
   -fstack-protector-strong -fstack-clash-protection -fcf-protection -Winvalid-pch)
 target_link_options(tally_build INTERFACE -Wl,-z,relro,-z,now)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")

@@ -73,6 +73,7 @@ struct StreamRow {
   Chain chain = 0;
   StreamState state = StreamState::open;
   std::int64_t ids_epoch = 0;
+  PeriodId clock = 0;  ///< the open period, read in the same snapshot
 };
 
 struct Report {

@@ -1,0 +1,202 @@
+#include "tracker/accumulator.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace tally::tracker {
+namespace {
+
+// Enough increments in flight to hide a cache miss each, few enough to stay in L1.
+constexpr std::size_t kAhead = 32;
+// More seconds than this in one batch are merged in pairs: the figure they feed is for information only.
+constexpr std::size_t kMaxAppendedSpans = 512;
+
+void halve(std::vector<AppendedAt>& spans) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < spans.size(); i += 2) {
+    spans[kept] = spans[i];
+    if (i + 1 < spans.size()) spans[kept].increments += spans[i + 1].increments;
+    ++kept;
+  }
+  spans.resize(kept);
+}
+
+void add_span(std::vector<AppendedAt>& spans, AppendedAt span) {
+  if (span.increments == 0) return;
+  if (!spans.empty() && spans.back().at_unix_seconds == span.at_unix_seconds) {
+    spans.back().increments += span.increments;
+    return;
+  }
+  if (spans.size() >= kMaxAppendedSpans) halve(spans);
+  spans.push_back(span);
+}
+
+void make_distinct(std::vector<Uuid>& ids) {
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+}
+
+}  // namespace
+
+Accumulator::Added Accumulator::add(RecordType type, std::span<const std::byte> payload, WallTime appended_at) {
+  switch (type) {
+    case RecordType::boundary: return add_boundary(payload, appended_at);
+    case RecordType::boundary_keyed: return add_keyed(payload, appended_at);
+    case RecordType::registered: return Added::yes;
+    case RecordType::connection:
+    case RecordType::usage: break;
+  }
+  return Added::malformed;
+}
+
+Accumulator::Added Accumulator::add_boundary(std::span<const std::byte> payload, WallTime appended_at) {
+  std::size_t at = 0;
+  std::uint32_t count = 0;
+  if (!decode_u32(payload, at, count)) return Added::malformed;
+  const std::size_t seen = seen_workspaces_.size() + seen_users_.size();
+  if (seen > 0 && seen + 2 * std::size_t{count} > limits_.ids) return Added::full;
+  touched_ = true;
+
+  std::array<Increment, kAhead> increments;
+  std::array<std::uint64_t, kAhead> workspace_hashes;
+  std::array<std::uint64_t, kAhead> user_hashes;
+  Sum allowed = 0;
+  Sum denied = 0;
+  for (std::uint32_t done = 0; done < count;) {
+    const std::size_t group = std::min<std::size_t>(kAhead, count - done);
+    for (std::size_t i = 0; i < group; ++i) {
+      if (!decode_increment(payload, at, increments[i])) return Added::malformed;
+      workspace_hashes[i] = seen_workspaces_.hash(increments[i].workspace);
+      user_hashes[i] = seen_users_.hash(increments[i].owner);
+      seen_workspaces_.prefetch(workspace_hashes[i]);
+      seen_users_.prefetch(user_hashes[i]);
+    }
+    for (std::size_t i = 0; i < group; ++i) {
+      allowed += increments[i].allowed;
+      denied += increments[i].denied;
+      if (seen_workspaces_.insert(increments[i].workspace, workspace_hashes[i]))
+        content_.workspaces.push_back(increments[i].workspace);
+      if (seen_users_.insert(increments[i].owner, user_hashes[i])) content_.users.push_back(increments[i].owner);
+    }
+    done += static_cast<std::uint32_t>(group);
+  }
+  if (at != payload.size()) return Added::malformed;
+  content_.allowed += allowed;
+  content_.denied += denied;
+  note_appended(appended_at, count);
+  return Added::yes;
+}
+
+Accumulator::Added Accumulator::add_keyed(std::span<const std::byte> payload, WallTime appended_at) {
+  std::size_t at = 0;
+  std::uint32_t effects = 0;
+  if (!decode_u32(payload, at, effects)) return Added::malformed;
+  if (!content_.effects.empty() && content_.effects.size() + effects > limits_.effects) return Added::full;
+  if (effect_ids_ > limits_.effect_ids) return Added::full;
+  touched_ = true;
+
+  std::uint64_t increments = 0;
+  for (std::uint32_t n = 0; n < effects; ++n) {
+    KeyedEffect effect;
+    std::uint32_t count = 0;
+    if (!decode_uuid(payload, at, effect.key) || !decode_u64(payload, at, effect.body) || !decode_u32(payload, at, count))
+      return Added::malformed;
+    effect.increments = count;
+    increments += count;
+    Increment increment;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (!decode_increment(payload, at, increment)) return Added::malformed;
+      effect.allowed += increment.allowed;
+      effect.denied += increment.denied;
+      effect.workspaces.push_back(increment.workspace);
+      effect.users.push_back(increment.owner);
+    }
+    make_distinct(effect.workspaces);
+    make_distinct(effect.users);
+
+    const auto [known, fresh] =
+        effect_of_key_.try_emplace(effect.key, static_cast<std::uint32_t>(content_.effects.size()));
+    if (fresh) {
+      effect_ids_ += effect.workspaces.size() + effect.users.size();
+      content_.effects.push_back(std::move(effect));
+    } else {
+      content_.repeat_allowed += effect.allowed;
+      content_.repeat_denied += effect.denied;
+      if (content_.effects[known->second].body != effect.body) ++content_.repeat_conflicts;
+    }
+  }
+  if (at != payload.size()) return Added::malformed;
+  note_appended(appended_at, increments);
+  return Added::yes;
+}
+
+void Accumulator::note_appended(WallTime at, std::uint64_t increments) {
+  content_.increments += increments;
+  add_span(content_.appended,
+           {std::chrono::floor<std::chrono::seconds>(at).time_since_epoch().count(), increments});
+}
+
+FlushBatch Accumulator::take() {
+  FlushBatch taken = std::move(content_);
+  content_ = {};
+  effect_of_key_.clear();
+  effect_ids_ = 0;
+  touched_ = false;
+  return taken;
+}
+
+void Accumulator::begin_epoch() {
+  take();
+  seen_workspaces_.clear();
+  seen_users_.clear();
+}
+
+std::size_t Accumulator::memory_bytes() const noexcept {
+  return seen_workspaces_.memory_bytes() + seen_users_.memory_bytes() +
+         (content_.workspaces.capacity() + content_.users.capacity() + effect_ids_) * sizeof(Uuid) +
+         content_.effects.capacity() * sizeof(KeyedEffect);
+}
+
+bool merge(FlushBatch& whole, FlushBatch&& part, std::size_t max_effects) {
+  const auto append = [](std::vector<Uuid>& to, std::vector<Uuid>& from) {
+    if (to.empty())
+      to = std::move(from);
+    else
+      to.insert(to.end(), from.begin(), from.end());
+  };
+  whole.allowed += part.allowed;
+  whole.denied += part.denied;
+  whole.repeat_allowed += part.repeat_allowed;
+  whole.repeat_denied += part.repeat_denied;
+  whole.repeat_conflicts += part.repeat_conflicts;
+  whole.increments += part.increments;
+  append(whole.workspaces, part.workspaces);
+  append(whole.users, part.users);
+
+  std::vector<AppendedAt> spans;
+  std::merge(whole.appended.begin(), whole.appended.end(), part.appended.begin(), part.appended.end(),
+             std::back_inserter(spans),
+             [](const AppendedAt& a, const AppendedAt& b) { return a.at_unix_seconds < b.at_unix_seconds; });
+  whole.appended.clear();
+  for (const AppendedAt& span : spans) add_span(whole.appended, span);
+
+  if (whole.effects.empty()) {
+    whole.effects = std::move(part.effects);
+    return whole.effects.size() <= max_effects;
+  }
+  boost::unordered_flat_map<Uuid, std::uint32_t, UuidHash> known;
+  for (std::uint32_t i = 0; i < whole.effects.size(); ++i) known.emplace(whole.effects[i].key, i);
+  for (KeyedEffect& effect : part.effects) {
+    const auto found = known.find(effect.key);
+    if (found == known.end()) {
+      whole.effects.push_back(std::move(effect));
+      continue;
+    }
+    whole.repeat_allowed += effect.allowed;
+    whole.repeat_denied += effect.denied;
+    if (whole.effects[found->second].body != effect.body) ++whole.repeat_conflicts;
+  }
+  return whole.effects.size() <= max_effects;
+}
+
+}  // namespace tally::tracker
