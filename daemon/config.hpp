@@ -41,13 +41,14 @@ enum class LogFormat : std::uint8_t { automatic, json, text };  ///< automatic: 
 /// Everything that can be configured, parsed and checked. Defaults, bounds and meaning are declared in settings.cpp; a
 /// `Config{}` alone holds none of them, `default_config()` does.
 struct Config {
-  /// libpq URL or keywords, read from the file if that is how it was given; empty: the built-in database. Holds a password.
+  /// libpq URL or keywords, read from the file if that is how it was given; empty: the built-in database. Holds a
+  /// password.
   std::string database_url;
   std::filesystem::path database_url_file;
   std::filesystem::path state_dir;
 
   std::vector<Endpoint> listen;
-  bool listen_is_default = true;  ///< sockets from systemd then take its place
+  bool listen_is_default = true;         ///< sockets from systemd then take its place
   std::vector<Endpoint> metrics_listen;  ///< empty: the same listeners
   bool insecure_http = false;
   std::filesystem::path tls_cert;

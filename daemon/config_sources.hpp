@@ -20,8 +20,8 @@ struct ConfigInputs {
   std::map<std::string, std::vector<std::string>, std::less<>> flags;  ///< without the dashes
   std::map<std::string, std::string, std::less<>> environment;         ///< the variables that start with TALLYD_
   std::filesystem::path file = "/etc/tallyd/tallyd.toml";
-  bool file_required = false;               ///< named by the user: it must be there
-  std::filesystem::path credentials;        ///< systemd's $CREDENTIALS_DIRECTORY; empty: none
+  bool file_required = false;         ///< named by the user: it must be there
+  std::filesystem::path credentials;  ///< systemd's $CREDENTIALS_DIRECTORY; empty: none
 };
 
 /// Inputs from this process: its environment (taken out of it, so that no child inherits a secret) and the given flags.
@@ -29,9 +29,9 @@ ConfigInputs config_inputs(std::map<std::string, std::vector<std::string>, std::
 
 struct SettingValue {
   std::string name;
-  std::string text;   ///< in canonical form; secrets masked
+  std::string text;  ///< in canonical form; secrets masked
   Origin origin = Origin::by_default;
-  std::string where;  ///< `/etc/tallyd/tallyd.toml:12`, `TALLYD_LISTEN`, `--listen`; empty for a default
+  std::string where = {};  ///< `/etc/tallyd/tallyd.toml:12`, `TALLYD_LISTEN`, `--listen`; empty for a default
 };
 
 /// One line for each thing that is wrong, each naming where it stands and what would be right. Holds no secret.
@@ -46,8 +46,8 @@ class ConfigError : public std::runtime_error {
 
 /// What a re-read brought, by name of the setting.
 struct Reloaded {
-  std::vector<std::string> changed;         ///< in force now
-  std::vector<std::string> needs_restart;   ///< differ in the file, but cannot change while running
+  std::vector<std::string> changed;        ///< in force now
+  std::vector<std::string> needs_restart;  ///< differ in the file, but cannot change while running
 };
 
 /// The configuration of a running process. One thread at a time.
@@ -79,7 +79,8 @@ class LiveConfig {
 /// All defaults; for tests and tools.
 Config default_config();
 
-/// A libpq URL or keyword string as it may be shown: every password in it replaced. Cautious: rather too much than too little.
+/// A libpq URL or keyword string as it may be shown: every password in it replaced. Cautious: rather too much than too
+/// little.
 std::string mask_database_url(std::string_view url);
 
 }  // namespace tally::daemon

@@ -11,11 +11,11 @@
 #include "daemon/config.hpp"
 #include "tracker/clock.hpp"
 
-/// Structured log lines: a constant message and fields. `log::warn("flush failed", {{"stream", id}, {"error", ec.message()}});`
-/// JSON: one object a line with ts (RFC 3339, UTC, ms), level, msg and the fields; text for people at a terminal.
-/// Thread-safe. After `start` a line is handed to a thread of its own, and never waits for whoever reads the log: when
-/// 8192 lines wait, the oldest gives way and is counted. Before `start` lines go straight to stderr, as text.
-/// Any bytes may stand in a value (hostile ones come out escaped); never put a secret there.
+/// Structured log lines: a constant message and fields. `log::warn("flush failed", {{"stream", id}, {"error",
+/// ec.message()}});` JSON: one object a line with ts (RFC 3339, UTC, ms), level, msg and the fields; text for people at
+/// a terminal. Thread-safe. After `start` a line is handed to a thread of its own, and never waits for whoever reads
+/// the log: when 8192 lines wait, the oldest gives way and is counted. Before `start` lines go straight to stderr, as
+/// text. Any bytes may stand in a value (hostile ones come out escaped); never put a secret there.
 namespace tally::daemon::log {
 
 class Value {
@@ -24,8 +24,7 @@ class Value {
   template <std::signed_integral T>
   Value(T v) : value_(static_cast<std::int64_t>(v)) {}
   template <std::unsigned_integral T>
-    requires(!std::same_as<T, bool>)
-  Value(T v) : value_(static_cast<std::uint64_t>(v)) {}
+  requires(!std::same_as<T, bool>) Value(T v) : value_(static_cast<std::uint64_t>(v)) {}
   Value(double v) : value_(v) {}
   Value(const char* v) : value_(std::string_view(v)) {}
   Value(std::string_view v) : value_(v) {}
@@ -50,8 +49,8 @@ void debug(std::string_view message, Fields fields = {});
 void info(std::string_view message, Fields fields = {});
 void warn(std::string_view message, Fields fields = {});
 void error(std::string_view message, Fields fields = {});
-/// Who did what that must be findable later (a token made or revoked, a period closed or discarded, ...): always written,
-/// whatever the level, with `"audit": true`.
+/// Who did what that must be findable later (a token made or revoked, a period closed or discarded, ...): always
+/// written, whatever the level, with `"audit": true`.
 void audit(std::string_view message, Fields fields = {});
 
 bool enabled(LogLevel level);
@@ -88,7 +87,9 @@ class Scope {
 };
 
 /// One line without its end, as the log would write it; for tests and for the formats' own use.
-std::string format_json(tracker::WallTime at, LogLevel level, std::string_view message, Fields fields, bool audit = false);
-std::string format_text(tracker::WallTime at, LogLevel level, std::string_view message, Fields fields, bool audit = false);
+std::string format_json(tracker::WallTime at, LogLevel level, std::string_view message, Fields fields,
+                        bool audit = false);
+std::string format_text(tracker::WallTime at, LogLevel level, std::string_view message, Fields fields,
+                        bool audit = false);
 
 }  // namespace tally::daemon::log
