@@ -27,6 +27,8 @@ struct Unit {
 constexpr Unit kDurationUnits[] = {{"d", 86'400'000}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1000}, {"ms", 1}};
 constexpr Unit kSizeUnits[] = {{"GiB", 1ULL << 30}, {"MiB", 1ULL << 20}, {"KiB", 1ULL << 10}};
 
+constexpr std::uint64_t kDay = 86'400'000;  // said as 24h
+
 // A hundred years: more is a slip, and steady_clock's nanoseconds end at 292.
 constexpr std::uint64_t kLongestMs = 36'525ULL * 86'400'000;
 
@@ -48,7 +50,8 @@ std::string duration_text(std::chrono::milliseconds duration) {
   const auto ms = static_cast<std::uint64_t>(duration.count());
   if (ms == 0) return "0";
   for (const Unit& unit : kDurationUnits)
-    if (ms % unit.factor == 0) return std::to_string(ms / unit.factor).append(unit.name);
+    if (ms % unit.factor == 0 && (unit.factor != kDay || ms != kDay))
+      return std::to_string(ms / unit.factor).append(unit.name);
   return std::to_string(ms) + "ms";
 }
 

@@ -42,7 +42,7 @@ TEST(Settings, HaveTheDefaultsOfTheManual) {
                                                                     {"insecure-http", "false"},
                                                                     {"journal-sync", "always"},
                                                                     {"journal-max-bytes", "1GiB"},
-                                                                    {"journal-retention", "1d"},
+                                                                    {"journal-retention", "24h"},
                                                                     {"retention-connection-log", "0"},
                                                                     {"retention-reports", "0"},
                                                                     {"retention-usage-events", "0"},

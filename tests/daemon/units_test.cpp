@@ -27,6 +27,7 @@ TEST(Duration, IsShownInTheLargestUnitThatDividesIt) {
   EXPECT_EQ(duration_text(1500ms), "1500ms");
   EXPECT_EQ(duration_text(90s), "90s");
   EXPECT_EQ(duration_text(17min), "17m");
+  EXPECT_EQ(duration_text(24h), "24h");
   EXPECT_EQ(duration_text(48h), "2d");
 }
 

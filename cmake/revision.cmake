@@ -1,0 +1,15 @@
+# Run at each build: writes OUTPUT only when the revision has changed, so that little is compiled again.
+find_program(GIT git)
+set(revision unknown)
+if(GIT)
+  execute_process(COMMAND ${GIT} -C ${SOURCE_DIR} rev-parse --short=12 HEAD
+                  OUTPUT_VARIABLE head OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+  if(NOT failed)
+    set(revision ${head})
+    execute_process(COMMAND ${GIT} -C ${SOURCE_DIR} diff-index --quiet HEAD -- RESULT_VARIABLE dirty ERROR_QUIET)
+    if(dirty)
+      string(APPEND revision -dirty)
+    endif()
+  endif()
+endif()
+file(CONFIGURE OUTPUT ${OUTPUT} CONTENT "#pragma once\n#define TALLY_REVISION \"${revision}\"\n")
