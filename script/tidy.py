@@ -94,7 +94,7 @@ def findings(root):
                 if LEFTOVER.search(line):
                     yield f"{place}:{number}: leftover: {line.strip()[:80]}"
     for folder in sorted(MAY_KNOW):
-        has_source = any(path.suffix in SOURCES for path in files_below(root / folder)) if (root / folder).is_dir() else False
+        has_source = (root / folder).is_dir() and any(path.suffix == ".cpp" for path in files_below(root / folder))
         if has_source and not (root / folder / "README.md").is_file():
             yield f"{folder}/: has no README.md"
 
