@@ -1,9 +1,7 @@
 #pragma once
+#include <functional>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "journal/disk.hpp"
@@ -14,11 +12,12 @@
 namespace tally::journal {
 
 struct DirectoryOptions {
-  std::string path;                     ///< --state-dir; made if its parent exists
-  std::uint64_t max_bytes = 1u << 30;   ///< --journal-max-bytes, over all streams together
+  std::string path;                    ///< --state-dir; made if its parent exists
+  std::uint64_t max_bytes = 1u << 30;  ///< --journal-max-bytes, over all streams together
   std::uint64_t segment_bytes = 16u << 20;
   /// False: do not lock the directory. Only for tests that show that nothing rests on the lock.
   bool exclusive = true;
+  std::function<tracker::Uuid()> make_id = &tracker::Uuid::random;
 };
 
 /// One stream as the file names tell, without reading it.
@@ -39,7 +38,7 @@ struct StreamScan {
   tracker::Chain chain = 0;
   std::uint64_t records = 0;         ///< valid records above `applied`
   std::uint64_t payload_bytes = 0;   ///< of those
-  bool gap = false;        ///< LSNs above `applied` are missing at the front: lost
+  bool gap = false;                  ///< records above `applied` are missing at the front: lost
   StreamEnd end = StreamEnd::clean;  ///< of the valid records; `torn` is harmless
 };
 
@@ -47,8 +46,8 @@ struct StreamScan {
 /// Errors: those of the system; `conflict`: somebody holds the lock; `not_found`: no such stream.
 class Directory {
  public:
-  /// Takes the lock, makes what is missing. Throws `std::runtime_error` with a text for the operator (in use by process N,
-  /// cannot be written, ...). `disk` and `observer` must outlive it.
+  /// Takes the lock, makes what is missing. Throws `std::runtime_error` with a text for the operator (in use by process
+  /// N, cannot be written, ...). `disk` and `observer` must outlive it.
   Directory(Disk& disk, DirectoryOptions options, Observer& observer);
 
   /// Made at the first start and kept in `<state-dir>/replica_id`.
@@ -66,16 +65,22 @@ class Directory {
   Result<StreamScan> scan(const tracker::StreamId& stream, tracker::Lsn applied);
 
   /// Unlinks whole segments whose records are all <= `applied` (as read from a *committed* answer) and that were last
-  /// written before `keep_until`; when the quota is short, also younger ones. Never the newest segment. Answers the bytes freed.
+  /// written before `keep_until`; when the quota is short, also younger ones. Never the newest segment. Answers the
+  /// bytes freed.
   Result<std::uint64_t> trim(const tracker::StreamId& stream, tracker::Lsn applied, tracker::WallTime keep_until);
-  /// Removes a stream whose row says drained, if it was last written before `keep_until` or the quota is short. True: it is gone.
-  /// `conflict`: its lock is held.
+  /// Removes a stream whose row says drained, if it was last written before `keep_until` or the quota is short. True:
+  /// it is gone. `conflict`: its lock is held.
   Result<bool> remove(const tracker::StreamId& stream, tracker::WallTime keep_until);
 
+  std::string streams_path() const { return options_.path + "/streams"; }
   std::string stream_path(const tracker::StreamId& stream) const;
+  /// Numbers of the segments that are there, ascending.
+  Result<std::vector<std::uint32_t>> segments(const tracker::StreamId& stream);
+  /// Tells the observer how much is used.
+  void report_quota(bool full = false) { observer_.quota(quota_.used(), quota_.max(), full); }
 
  private:
-  std::vector<std::string> segments_of(const std::string& path, std::vector<DirectoryEntry>& entries);
+  void take_lock();
   void load_replica_id();
   void count_bytes();
 

@@ -14,6 +14,11 @@ namespace tally::journal {
 using tracker::Result;
 using Status = Result<void>;
 
+/// An error_code converts to bool, so that Result<bool> does not take one by itself.
+inline Result<bool> failure(boost::system::error_code error) {
+  return Result<bool>(boost::system::in_place_error, error);
+}
+
 /// An open file; closed by the destructor. Errors are those of the system (`boost::system::system_category`).
 /// One thread at a time, except that other `File`s may read the same path meanwhile.
 class File {
@@ -65,6 +70,8 @@ class Disk {
   /// Makes the file if needed, locks it and writes the own process id into it.
   /// `resource_unavailable_try_again`: somebody else holds it.
   virtual Result<std::unique_ptr<Lock>> try_lock(const std::string& path) = 0;
+  /// Leaves no trace. False when there is no such file.
+  virtual Result<bool> is_locked(const std::string& path) = 0;
   virtual Status make_directory(const std::string& path) = 0;
   virtual Status remove(const std::string& path) = 0;
   virtual Status remove_directory(const std::string& path) = 0;
@@ -81,6 +88,7 @@ class PosixDisk final : public Disk {
   Result<std::unique_ptr<File>> create(const std::string& path) override;
   Result<std::unique_ptr<File>> open(const std::string& path) override;
   Result<std::unique_ptr<Lock>> try_lock(const std::string& path) override;
+  Result<bool> is_locked(const std::string& path) override;
   Status make_directory(const std::string& path) override;
   Status remove(const std::string& path) override;
   Status remove_directory(const std::string& path) override;

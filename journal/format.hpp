@@ -31,12 +31,13 @@
 ///
 /// chain(n) = XXH3_64bits_withSeed(header and payload of record n, chain(n-1)), chain(0) = 0.
 ///
-/// The valid records end at the first one whose checksum, LSN or size is wrong. In the last segment that is the normal end:
-/// zeros, or the torn remains of a group that was never acknowledged. It is damage instead if a later segment exists, or if a
-/// good record behind it says (offset 24) that the bad one had been durable before. One thing cannot be told from a torn
-/// group: damage to the very last group of a stream.
+/// The valid records end at the first one whose checksum, LSN or size is wrong. In the last segment that is the normal
+/// end: zeros, or the torn remains of a group that was never acknowledged. It is damage instead if a later segment
+/// exists, or if a good record behind it says (offset 24) that the bad one had been durable before. One thing cannot be
+/// told from a torn group: damage to the very last group of a stream.
 ///
-/// A sector of 512 bytes is taken to be written whole or not at all, and to keep its old bytes when others in it change.
+/// A sector of 512 bytes is taken to be written whole or not at all, and to keep its old bytes when others in it
+/// change.
 namespace tally::journal {
 
 inline constexpr std::uint32_t kFormatVersion = 1;

@@ -15,7 +15,8 @@ class Observer {
  public:
   virtual ~Observer() = default;
 
-  /// One `pwrite`, and its `fdatasync` (zero when there was none).
+  /// One `pwrite` with its `fdatasync`. A relaxed sync mode tells them apart: writes with a zero `sync`, syncs with 0
+  /// records.
   virtual void group_written(std::size_t records, std::size_t bytes, std::chrono::nanoseconds sync) {
     (void)records, (void)bytes, (void)sync;
   }
@@ -30,12 +31,14 @@ class Observer {
   virtual void open_failed(boost::system::error_code why, std::chrono::milliseconds retry_after) {
     (void)why, (void)retry_after;
   }
-  /// Bytes of all streams of the directory against `--journal-max-bytes`. `full`: a segment was refused since the last call.
+  /// Bytes of all streams of the directory against `--journal-max-bytes`. `full`: a segment was refused since the last
+  /// call.
   virtual void quota(std::uint64_t used, std::uint64_t max, bool full) { (void)used, (void)max, (void)full; }
   /// A scan found this many valid records above what was applied, in a stream of a dead process.
   virtual void recovered(const tracker::StreamId& stream, std::uint64_t records) { (void)stream, (void)records; }
   /// A bad record before good ones, or a bad segment. `after`: the last good LSN before the damage.
-  virtual void corrupt(const tracker::StreamId& stream, const std::string& file, std::uint64_t offset, tracker::Lsn after) {
+  virtual void corrupt(const tracker::StreamId& stream, const std::string& file, std::uint64_t offset,
+                       tracker::Lsn after) {
     (void)stream, (void)file, (void)offset, (void)after;
   }
 };

@@ -13,7 +13,9 @@
 namespace tally::journal {
 namespace {
 
-boost::system::error_code last_error() { return {errno, boost::system::system_category()}; }
+boost::system::error_code last_error() {
+  return {errno, boost::system::system_category()};
+}
 
 /// Repeats a call that a signal interrupted.
 template <class Call>
@@ -55,8 +57,8 @@ class PosixFile final : public File {
 
   Status write_at(std::uint64_t offset, std::span<const std::byte> bytes) override {
     while (!bytes.empty()) {
-      const auto written = without_eintr(
-          [&] { return ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
+      const auto written =
+          without_eintr([&] { return ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
       if (written < 0) return last_error();
       if (written == 0) return boost::system::errc::make_error_code(boost::system::errc::io_error);
       offset += static_cast<std::uint64_t>(written);
@@ -137,13 +139,31 @@ Result<std::unique_ptr<Lock>> PosixDisk::try_lock(const std::string& path) {
   if (without_eintr([&] { return ::flock(fd.get(), LOCK_EX | LOCK_NB); }) < 0) return last_error();
   // For people, and for the error text of whoever comes second; the lock itself holds without it.
   const std::string pid = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(fd.get(), 0) == 0) [[maybe_unused]] const auto written = ::pwrite(fd.get(), pid.data(), pid.size(), 0);
+  if (::ftruncate(fd.get(), 0) == 0) [[maybe_unused]]
+    const auto written = ::pwrite(fd.get(), pid.data(), pid.size(), 0);
   return std::make_unique<PosixLock>(fd.release());
 }
 
-Status PosixDisk::make_directory(const std::string& path) { return status_of(::mkdir(path.c_str(), 0700)); }
-Status PosixDisk::remove(const std::string& path) { return status_of(::unlink(path.c_str())); }
-Status PosixDisk::remove_directory(const std::string& path) { return status_of(::rmdir(path.c_str())); }
+Result<bool> PosixDisk::is_locked(const std::string& path) {
+  const Descriptor fd(open_file(path, O_RDONLY));
+  if (!fd.is_open()) {
+    if (errno == ENOENT) return false;
+    return failure(last_error());
+  }
+  if (without_eintr([&] { return ::flock(fd.get(), LOCK_SH | LOCK_NB); }) == 0) return false;
+  if (errno == EWOULDBLOCK) return true;
+  return failure(last_error());
+}
+
+Status PosixDisk::make_directory(const std::string& path) {
+  return status_of(::mkdir(path.c_str(), 0700));
+}
+Status PosixDisk::remove(const std::string& path) {
+  return status_of(::unlink(path.c_str()));
+}
+Status PosixDisk::remove_directory(const std::string& path) {
+  return status_of(::rmdir(path.c_str()));
+}
 Status PosixDisk::rename(const std::string& from, const std::string& to) {
   return status_of(::rename(from.c_str(), to.c_str()));
 }

@@ -15,8 +15,8 @@ namespace tally::journal {
 
 struct ThreadOptions {
   WriterOptions writer;
-  std::size_t max_waiting_bytes = 64u << 20;   ///< payloads that may wait for the disk; beyond: `overloaded`
-  std::chrono::microseconds gather{1000};      ///< the longest that a group waits for more records
+  std::size_t max_waiting_bytes = 64u << 20;  ///< payloads that may wait for the disk; beyond: `overloaded`
+  std::chrono::microseconds gather{1000};     ///< the longest that a group waits for more records
 };
 
 /// The journal of the daemon: a thread around a `StreamWriter`, which takes all that waits, writes it as one group and
@@ -32,8 +32,8 @@ class WriterThread final : public tracker::Journal {
   void submit(tracker::AppendGroup group) override;
   void request_cut(std::uint64_t ticket) override;
 
-  /// Writes and delivers what waits, answers the cuts that wait, closes the stream, ends the thread. Idempotent. What is
-  /// submitted later comes back as `shutting_down`; later cuts repeat the end of the stream.
+  /// Writes and delivers what waits, answers the cuts that wait, closes the stream, ends the thread. Idempotent. What
+  /// is submitted later comes back as `shutting_down`; later cuts repeat the end of the stream.
   void stop();
 
   /// The stream that takes appends now; none while the disk lets us have none.
@@ -41,18 +41,23 @@ class WriterThread final : public tracker::Journal {
 
  private:
   void run();
+  void sleep(std::unique_lock<std::mutex>& lock, std::optional<tracker::SteadyTime> until);
+  void wake_up(std::unique_lock<std::mutex>& lock);
+  bool has_work() const;
 
-  tracker::Completions& completions_;
+  const tracker::Clock& clock_;
   const ThreadOptions options_;
-  StreamWriter writer_;  ///< the thread's own
+  StreamWriter writer_;       ///< the thread's own, until it has ended
+  std::size_t expected_ = 0;  ///< the thread's own: records worth waiting for
 
   mutable std::mutex mutex_;  ///< guards what follows
   std::condition_variable wake_;
-  bool sleeping_ = false;
+  bool asleep_ = false;
   bool stopping_ = false;
   bool stopped_ = false;
+  std::size_t wake_at_ = 1;  ///< records that get the thread up
   tracker::AppendGroup waiting_;
-  tracker::AppendGroup overload_;
+  tracker::AppendGroup refused_;   ///< overload, without payloads
   std::size_t waiting_bytes_ = 0;  ///< including the group that is being written
   std::vector<std::uint64_t> tickets_;
   std::optional<tracker::StreamId> stream_;

@@ -45,7 +45,7 @@ std::uint32_t crc32c_software(std::span<const std::byte> bytes, std::uint32_t cr
 
 #if defined(__x86_64__)
 __attribute__((target("sse4.2"))) std::uint32_t crc32c_hardware(std::span<const std::byte> bytes,
-                                                                 std::uint32_t crc) noexcept {
+                                                                std::uint32_t crc) noexcept {
   const std::byte* at = bytes.data();
   std::size_t left = bytes.size();
   std::uint64_t wide = static_cast<std::uint32_t>(~crc);
@@ -58,12 +58,16 @@ __attribute__((target("sse4.2"))) std::uint32_t crc32c_hardware(std::span<const 
   for (; left > 0; ++at, --left) narrow = _mm_crc32_u8(narrow, static_cast<std::uint8_t>(*at));
   return ~narrow;
 }
-bool has_crc32c_hardware() noexcept { return __builtin_cpu_supports("sse4.2"); }
+bool has_crc32c_hardware() noexcept {
+  return __builtin_cpu_supports("sse4.2");
+}
 #else
 std::uint32_t crc32c_hardware(std::span<const std::byte> bytes, std::uint32_t crc) noexcept {
   return crc32c_software(bytes, crc);
 }
-bool has_crc32c_hardware() noexcept { return false; }
+bool has_crc32c_hardware() noexcept {
+  return false;
+}
 #endif
 
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t crc) noexcept {

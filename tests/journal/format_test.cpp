@@ -17,7 +17,9 @@ using tracker::WallTime;
 
 const StreamId kStream{*tracker::Uuid::parse("00112233-4455-4677-8899-aabbccddeeff")};
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 std::string hex(std::span<const std::byte> bytes) {
   std::string text;
@@ -42,7 +44,9 @@ const RecordHeader kHeader{.lsn = 7,
                            .type = RecordType::boundary,
                            .unsynced = 2};
 
-TEST(Crc32c, HasTheValueOfRfc3720) { EXPECT_EQ(detail::crc32c(bytes_of("123456789")), 0xe3069283u); }
+TEST(Crc32c, HasTheValueOfRfc3720) {
+  EXPECT_EQ(detail::crc32c(bytes_of("123456789")), 0xe3069283u);
+}
 
 TEST(Crc32c, IsTheSameInSoftwareAndHardwareAndInPieces) {
   std::string text(1000, '\0');
@@ -136,8 +140,8 @@ TEST(SegmentName, GivesBackItsNumber) {
   EXPECT_EQ(segment_name(1), "00000001.seg");
   EXPECT_EQ(segment_number("00000001.seg"), 1u);
   EXPECT_EQ(segment_number(segment_name(4294967295)), 4294967295u);
-  for (const auto* other : {"lock", "", ".seg", "1.seg", "00000000.seg", "00000001.tmp", "0000000x.seg", "000000001.seg",
-                            "-0000001.seg", "99999999999.seg"})
+  for (const auto* other : {"lock", "", ".seg", "1.seg", "00000000.seg", "00000001.tmp", "0000000x.seg",
+                            "000000001.seg", "-0000001.seg", "99999999999.seg"})
     EXPECT_EQ(segment_number(other), 0u) << other;
 }
 
