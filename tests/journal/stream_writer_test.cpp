@@ -239,6 +239,7 @@ TEST_F(RelaxedWriter, SealsAtTheLastDeliveredRecordWhenTheSyncOfACutFails) {
 
 TEST_F(RelaxedWriter, ATornTailOfManyUnsyncedGroupsIsNotDamage) {
   options.segment_bytes = 16 << 10;
+  options.max_bytes = 1 << 30;
   std::mt19937_64 random(1);
   for (int round = 0; round < 50; ++round) {
     start();
