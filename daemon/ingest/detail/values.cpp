@@ -1,0 +1,97 @@
+#include "daemon/ingest/detail/values.hpp"
+
+#include <algorithm>
+
+#include "daemon/ingest/rfc3339.hpp"
+
+namespace tally::ingest::detail {
+namespace {
+
+bool is_kind(JsonReader& reader, JsonKind wanted, const char* otherwise, const Place& place, Findings& findings) {
+  const JsonKind kind = reader.peek();
+  if (kind == wanted) return true;
+  if (kind != JsonKind::none) {
+    findings.invalid(place, otherwise);
+    reader.skip();
+  }
+  return false;
+}
+
+const char* read_count(std::string_view text, std::uint64_t& out) {
+  if (text.front() == '-') return "negative";
+  if (!std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; }))
+    return "not an integer written with digits only";
+  out = 0;
+  for (const char digit : text) {
+    out = out * 10 + static_cast<std::uint64_t>(digit - '0');
+    if (out > tracker::kLargestCount) return "above 9007199254740991";
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool take_object(JsonReader& reader, const Place& place, Findings& findings) {
+  if (!is_kind(reader, JsonKind::object, "not an object", place, findings)) return false;
+  reader.enter_object();
+  return true;
+}
+
+bool take_array(JsonReader& reader, const Place& place, Findings& findings) {
+  if (!is_kind(reader, JsonKind::array, "not an array", place, findings)) return false;
+  reader.enter_array();
+  return true;
+}
+
+bool take_text(JsonReader& reader, const Place& place, Findings& findings, std::string_view& out) {
+  if (!is_kind(reader, JsonKind::string, "not a string", place, findings)) return false;
+  out = reader.string();
+  if (reader.failed()) return false;
+  if (out.size() <= kTextLimitBytes) return true;
+  findings.invalid(place, "longer than 256 bytes");
+  return false;
+}
+
+bool take_any_text(JsonReader& reader, const Place& place, Findings& findings) {
+  if (!is_kind(reader, JsonKind::string, "not a string", place, findings)) return false;
+  reader.skip();
+  return !reader.failed();
+}
+
+bool take_uuid(JsonReader& reader, const Place& place, Findings& findings, tracker::Uuid& out) {
+  std::string_view text;
+  if (!take_text(reader, place, findings, text)) return false;
+  if (const auto uuid = tracker::Uuid::parse(text)) {
+    out = *uuid;
+    return true;
+  }
+  findings.invalid(place, "not a UUID");
+  return false;
+}
+
+bool take_count(JsonReader& reader, const Place& place, Findings& findings, std::uint64_t& out) {
+  if (!is_kind(reader, JsonKind::number, "not a number", place, findings)) return false;
+  const std::string_view text = reader.number();
+  if (reader.failed()) return false;
+  if (const char* why = read_count(text, out)) {
+    findings.invalid(place, why);
+    return false;
+  }
+  return true;
+}
+
+bool take_boolean(JsonReader& reader, const Place& place, Findings& findings, bool& out) {
+  if (!is_kind(reader, JsonKind::boolean, "not true or false", place, findings)) return false;
+  out = reader.boolean();
+  return !reader.failed();
+}
+
+bool take_time(JsonReader& reader, const Place& place, Findings& findings) {
+  std::string_view text;
+  if (!take_text(reader, place, findings, text)) return false;
+  if (parse_rfc3339(text)) return true;
+  findings.invalid(place, "not an RFC 3339 time");
+  return false;
+}
+
+}  // namespace tally::ingest::detail
