@@ -1,0 +1,103 @@
+#include "authz/custom_role.hpp"
+
+#include "authz/decision.hpp"
+
+namespace tally::authz {
+namespace {
+
+using Refusal = CustomRoleRefusal;
+
+Action verb(CustomRoleOp op) {
+  switch (op) {
+    case CustomRoleOp::create:
+      return Action::create;
+    case CustomRoleOp::update:
+      return Action::update;
+    case CustomRoleOp::delete_:
+      return Action::delete_;
+  }
+  return Action::delete_;
+}
+
+bool may_touch(const PreparedSubject& actor, CustomRoleOp op, const CustomRole& role) {
+  // A system role is never deleted by its own right: that takes the ordinary one.
+  if (role.is_system && op != CustomRoleOp::delete_) return decide(actor, verb(op), {Type::system, {}, {}, {}}).allowed;
+  return decide(actor, verb(op), {Type::assign_org_role, {}, {}, role.org}).allowed;
+}
+
+/// `*` as a type has no actions that could be checked.
+std::optional<Refusal> check_words_of(const std::vector<Permission>& permissions) {
+  for (const Permission& permission : permissions) {
+    const auto type = find_type(permission.resource_type);
+    if (!type) return Refusal::invalid_resource;
+    if (*type == Type::any || permission.action == "*") continue;
+    const auto action = find_action(permission.action);
+    if (!action || !has_action(*type, *action)) return Refusal::invalid_action;
+  }
+  return std::nullopt;
+}
+
+std::optional<Refusal> check_grant(const PreparedSubject& actor, const Permission& permission, std::string_view org) {
+  if (permission.negate) return Refusal::negative;
+  if (permission.action == "*" || permission.resource_type == "*") return Refusal::wildcard;
+  // Without an owner: what the actor may do with its own things does not help.
+  const Object anything{TypeWord(permission.resource_type), {}, {}, org};
+  if (!decide(actor, ActionWord(permission.action), anything).allowed) return Refusal::escalation;
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string_view word(CustomRoleRefusal refusal) noexcept {
+  switch (refusal) {
+    case Refusal::org_required:
+      return "org_required";
+    case Refusal::forbidden:
+      return "forbidden";
+    case Refusal::reserved_name:
+      return "reserved_name";
+    case Refusal::mixed_levels:
+      return "mixed_levels";
+    case Refusal::member_permissions:
+      return "member_permissions";
+    case Refusal::invalid_resource:
+      return "invalid_resource";
+    case Refusal::invalid_action:
+      return "invalid_action";
+    case Refusal::negative:
+      return "negative";
+    case Refusal::wildcard:
+      return "wildcard";
+    case Refusal::escalation:
+      return "escalation";
+  }
+  return "unknown";
+}
+
+std::optional<CustomRoleRefusal> check_custom_role(const PreparedSubject& actor, CustomRoleOp op,
+                                                   const CustomRole& role) {
+  if (role.org.empty() || role.org == kNilId) return Refusal::org_required;
+  if (!may_touch(actor, op, role)) return Refusal::forbidden;
+  if (op == CustomRoleOp::delete_) return std::nullopt;
+  if (!role.is_system && is_reserved_role_name(role.name)) return Refusal::reserved_name;
+  if (!role.site.empty() || !role.user.empty()) return Refusal::mixed_levels;
+  if (!role.member.empty() && !role.is_system) return Refusal::member_permissions;
+  if (const auto refusal = check_words_of(role.in_org)) return refusal;
+  if (const auto refusal = check_words_of(role.member)) return refusal;
+  if (role.is_system) return std::nullopt;
+  for (const Permission& permission : role.in_org) {
+    if (const auto refusal = check_grant(actor, permission, role.org)) return refusal;
+  }
+  return std::nullopt;
+}
+
+Role to_role(const CustomRole& role) {
+  Role result;
+  result.name = to_string(RoleName{role.name, role.org});
+  result.site.own = role.site;
+  result.user.own = role.user;
+  if (!role.org.empty()) result.by_org.emplace_back(role.org, OrgPermissions{{{}, role.in_org}, {{}, role.member}});
+  return result;
+}
+
+}  // namespace tally::authz

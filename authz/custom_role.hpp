@@ -1,0 +1,47 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "authz/permission.hpp"
+#include "authz/subject.hpp"
+
+/// Roles that people make for an org.
+namespace tally::authz {
+
+enum class CustomRoleOp : std::uint8_t { create, update, delete_ };
+
+struct CustomRole {
+  std::string name;
+  std::string org;
+  bool is_system = false;  ///< for an update: what the store says, not what the request says
+  std::vector<Permission> site;
+  std::vector<Permission> user;
+  std::vector<Permission> in_org;
+  std::vector<Permission> member;
+};
+
+enum class CustomRoleRefusal : std::uint8_t {
+  org_required,
+  forbidden,
+  reserved_name,       ///< a built-in role is called so
+  mixed_levels,        ///< site or user permissions in an org role
+  member_permissions,  ///< only system roles have them
+  invalid_resource,
+  invalid_action,
+  negative,
+  wildcard,
+  escalation,  ///< the actor itself may not do what the role would allow
+};
+std::string_view word(CustomRoleRefusal refusal) noexcept;
+
+/// What forbids it, or nothing. The checks run in the order of the enum, permission by permission from `negative` on.
+std::optional<CustomRoleRefusal> check_custom_role(const PreparedSubject& actor, CustomRoleOp op,
+                                                   const CustomRole& role);
+
+/// As a role that subjects can hold.
+Role to_role(const CustomRole& role);
+
+}  // namespace tally::authz
