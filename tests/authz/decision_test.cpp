@@ -10,7 +10,9 @@ namespace {
 constexpr std::string_view kOrg = "000000a1-0000-4000-8000-0000000000a1";
 constexpr std::string_view kMe = "00000011-0000-4000-8000-000000000011";
 
-PreparedSubject system(std::string_view key) { return prepare(system_subject(key, kMe, kOrg).value()).value(); }
+PreparedSubject system(std::string_view key) {
+  return prepare(system_subject(key, kMe, kOrg).value()).value();
+}
 
 TEST(SystemSubject, TheTrackerAloneUpdatesBoundaryUsage) {
   const Object usage{Type::boundary_usage, {}, {}, {}};
