@@ -69,6 +69,7 @@ class StreamFlush {
 
   StreamId stream() const { return stream_; }
   Lsn applied() const { return applied_; }
+  Chain applied_chain() const { return chain_; }
   bool row_known() const { return row_known_; }
   bool idle() const { return next().what == Do::nothing; }
   /// The next cut should begin a new epoch; tell `new_epoch_asked` when that was arranged.

@@ -1,0 +1,66 @@
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "daemon/auth/gate.hpp"
+#include "daemon/config.hpp"
+#include "daemon/counting/heart.hpp"
+#include "daemon/counting/intake.hpp"
+#include "daemon/http/route_table.hpp"
+#include "db/pg_store.hpp"
+#include "db/token_store.hpp"
+#include "metrics/ingest_metrics.hpp"
+#include "metrics/registry.hpp"
+#include "metrics/report_metrics.hpp"
+
+namespace tally::daemon::api {
+
+struct Check {
+  std::string_view name;
+  bool ok = true;
+  bool needed = true;  ///< without it ingest would not be accepted
+  std::string detail;
+};
+
+/// What the handlers work with. Everything outlives the server.
+struct Context {
+  using Permission = daemon::Permission;
+
+  Intake& intake;
+  const Heart& heart;
+  db::PgStore& store;
+  const tracker::Clock& clock;
+  metrics::Registry& registry;
+  metrics::IngestMetrics& ingest_metrics;
+  metrics::ReportMetrics& report_metrics;
+  /// For /readyz. Thread-safe.
+  std::function<std::vector<Check>()> checks;
+  /// Acknowledged here and not yet known to be in the database. Thread-safe.
+  std::function<Volume()> unflushed;
+  std::string replica_id;
+};
+
+using Route = http::Route<Context>;
+std::span<const Route> routes();
+
+// boundary_ingest.cpp
+void post_boundary_events(Context&, http::Request&, http::Responder);
+void post_boundary_logs(Context&, http::Request&, http::Responder);
+
+using Answer = boost::asio::awaitable<http::Response>;
+// reports.cpp
+Answer get_summary(Context&, http::Request&);
+Answer post_report(Context&, http::Request&);
+Answer get_reports(Context&, http::Request&);
+Answer get_report(Context&, http::Request&);
+Answer delete_usage(Context&, http::Request&);
+Answer delete_replica(Context&, http::Request&);
+Answer get_ledger(Context&, http::Request&);
+// operations.cpp
+void get_healthz(Context&, http::Request&, http::Responder);
+Answer get_readyz(Context&, http::Request&);
+Answer get_metrics(Context&, http::Request&);
+void get_version(Context&, http::Request&, http::Responder);
+
+}  // namespace tally::daemon::api

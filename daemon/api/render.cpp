@@ -1,0 +1,43 @@
+#include "daemon/api/render.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+namespace tally::daemon::api {
+
+std::string rfc3339(std::int64_t microseconds) {
+  const auto seconds = microseconds / 1'000'000 - (microseconds % 1'000'000 < 0 ? 1 : 0);
+  const auto rest = microseconds - seconds * 1'000'000;
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:06}Z", fmt::gmtime(static_cast<std::time_t>(seconds)), rest);
+}
+
+// The schema number of the report object, which is also what is posted to --report-url.
+constexpr int kReportSchema = 1;
+
+std::string to_json(const tracker::Report& report) {
+  return fmt::format(
+      R"({{"period":{},"started_at":"{}","ended_at":"{}","replicas":{},"allowed_requests":{},"denied_requests":{},)"
+      R"("unique_workspaces":{},"unique_users":{},"late_increments":{},"discarded":{},"cluster_id":"{}","schema":{}}})",
+      report.period, rfc3339(report.started_at_us), rfc3339(report.ended_at_us), report.replicas, report.allowed,
+      report.denied, report.unique_workspaces, report.unique_users, report.late_increments, report.discarded,
+      report.cluster_id, kReportSchema);
+}
+
+std::string to_json(const db::Summary& summary) {
+  std::string text = fmt::format(
+      R"({{"period":{},"started_at":"{}","as_of":"{}","replicas":{},"allowed_requests":{},"denied_requests":{},)"
+      R"("unique_workspaces":{},"unique_users":{},"missing_replicas":[)",
+      summary.period, rfc3339(summary.started_at_us), rfc3339(summary.as_of_us), summary.replicas, summary.allowed,
+      summary.denied, summary.unique_workspaces, summary.unique_users);
+  for (std::size_t i = 0; i < summary.missing_replicas.size(); ++i) {
+    if (i > 0) text += ',';
+    http::append_json_string(text, summary.missing_replicas[i]);
+  }
+  return text + "]}";
+}
+
+http::Response store_failure(const boost::system::error_code& error) {
+  return http::retry_later(http::Status::service_unavailable, error.message(), std::chrono::seconds(5));
+}
+
+}  // namespace tally::daemon::api

@@ -1,0 +1,135 @@
+#include "daemon/auth/gate.hpp"
+
+namespace tally::daemon {
+
+using http::Admission;
+using http::Response;
+using http::Status;
+
+namespace {
+
+// Look-ups of unknown tokens that may wait for the database at one time: strangers must not keep callers from it.
+constexpr int kMaxLookups = 64;
+// A caller that was quiet may use up what it saved, at most this long.
+constexpr std::int64_t kBurstNanoseconds = 1'000'000'000;
+
+constexpr std::string_view kNoToken = "A bearer token is needed: Authorization: Bearer tly_<id>_<secret>.";
+constexpr std::string_view kBadToken = "The token is malformed, unknown, expired or revoked.";
+
+bool entry_admits(const authz::AllowEntry& entry, std::string_view type, std::string_view id) {
+  return (entry.type == "*" || entry.type == type) && (entry.id == "*" || entry.id == id);
+}
+
+}  // namespace
+
+bool admits_event(const Caller& caller, const tracker::Uuid& workspace, const tracker::Uuid& owner) {
+  if (!caller.token.agent || workspace != caller.token.agent->workspace || owner != caller.token.agent->owner) return false;
+  bool workspace_admitted = false;
+  bool owner_admitted = false;
+  const std::string workspace_id = workspace.to_string();
+  const std::string owner_id = owner.to_string();
+  for (const auto& entry : caller.allow_list) {
+    workspace_admitted = workspace_admitted || entry_admits(entry, "workspace", workspace_id);
+    owner_admitted = owner_admitted || entry_admits(entry, "user", owner_id);
+  }
+  return workspace_admitted && owner_admitted;
+}
+
+TokenGate::TokenGate(TokenBook& book, db::TokenStore& store, const tracker::Clock& clock, metrics::AuthzMetrics& metrics,
+                     std::uint32_t rate_limit_per_second)
+    : book_(book), store_(store), clock_(clock), metrics_(metrics),
+      nanoseconds_per_request_(rate_limit_per_second == 0 ? 0 : 1'000'000'000LL / rate_limit_per_second) {}
+
+Admission TokenGate::admit(http::Request& request, const Permission& permission) {
+  if (permission.kind == Permission::Kind::open) return Admission::admit();
+  if (request.authorization.empty()) {
+    metrics_.looked_up(request.thread, metrics::TokenLookup::unknown);
+    return Admission::refuse(http::unauthorized(kNoToken));
+  }
+  const auto bearer = parse_bearer(request.authorization);
+  if (!bearer) {
+    metrics_.looked_up(request.thread, metrics::TokenLookup::unknown);
+    return Admission::refuse(http::unauthorized(kBadToken));
+  }
+  TokenBook::Answer answer = book_.check(*bearer);
+  switch (answer.verdict) {
+    case TokenBook::Verdict::unknown: return Admission::ask();
+    case TokenBook::Verdict::refused:
+      metrics_.looked_up(request.thread, metrics::TokenLookup::unknown);
+      return Admission::refuse(http::unauthorized(kBadToken));
+    case TokenBook::Verdict::good: break;
+  }
+  metrics_.looked_up(request.thread, metrics::TokenLookup::known);
+  auto refusal = authorize(request, permission, std::move(answer.caller));
+  if (refusal) return Admission::refuse(std::move(*refusal));
+  return Admission::admit();
+}
+
+boost::asio::awaitable<std::optional<Response>> TokenGate::admit_slowly(http::Request& request, const Permission& permission) {
+  using namespace std::chrono_literals;
+  struct Counted {
+    std::atomic<int>& count;
+    int before = count.fetch_add(1);
+    ~Counted() { count.fetch_sub(1); }
+  } counted{lookups_};
+  if (counted.before >= kMaxLookups)
+    co_return http::retry_later(Status::service_unavailable, "Too many unknown tokens are being looked up.", 1s);
+
+  const auto bearer = *parse_bearer(request.authorization);
+  auto found = co_await store_.find(std::string(bearer.id));
+  std::optional<db::User> user;
+  if (found && *found && (*found)->user_id) {
+    auto owner = co_await store_.find_user(*(*found)->user_id);
+    if (!owner) found = owner.error();
+    else user = std::move(*owner);
+  }
+  if (!found) {
+    metrics_.looked_up(request.thread, metrics::TokenLookup::unavailable);
+    co_return http::retry_later(Status::service_unavailable,
+                                "The token is not known here and the database cannot be asked.", 5s);
+  }
+  if (!*found) {
+    metrics_.looked_up(request.thread, metrics::TokenLookup::unknown);
+    co_return http::unauthorized(kBadToken);
+  }
+  book_.learn(**found, user);
+  TokenBook::Answer answer = book_.check(bearer);
+  if (answer.verdict != TokenBook::Verdict::good) {
+    metrics_.looked_up(request.thread, metrics::TokenLookup::unknown);
+    co_return http::unauthorized(kBadToken);
+  }
+  metrics_.looked_up(request.thread, metrics::TokenLookup::fetched);
+  co_return authorize(request, permission, std::move(answer.caller));
+}
+
+bool TokenGate::within_rate(const Caller& caller, tracker::SteadyTime now) const {
+  // GCRA: the time at which the caller's allowance is used up moves on with each request.
+  const std::int64_t now_ns = now.time_since_epoch().count();
+  std::int64_t used_up_at = caller.used_up_at_ns.load(std::memory_order_relaxed);
+  while (true) {
+    const std::int64_t next = std::max(used_up_at, now_ns) + nanoseconds_per_request_;
+    if (next - now_ns > kBurstNanoseconds + nanoseconds_per_request_) return false;
+    if (caller.used_up_at_ns.compare_exchange_weak(used_up_at, next, std::memory_order_relaxed)) return true;
+  }
+}
+
+std::optional<Response> TokenGate::authorize(http::Request& request, const Permission& permission,
+                                             std::shared_ptr<const Caller> caller) {
+  if (nanoseconds_per_request_ > 0 && !within_rate(*caller, request.received_at))
+    return http::retry_later(Status::too_many_requests, "Over the caller's rate limit.", std::chrono::seconds(1));
+
+  bool allowed = true;
+  const bool agent_ingest = permission.kind == Permission::Kind::ingest && caller->token.agent.has_value();
+  if (permission.kind != Permission::Kind::signed_in && !agent_ingest)
+    for (const authz::Action action : permission.actions) {
+      if (action == authz::Action::any) continue;
+      authz::Object object{.type = permission.type};
+      allowed = allowed && authz::decide(caller->subject, action, object).allowed;
+    }
+  metrics_.decided(request.thread, allowed);
+  if (!allowed) return http::problem(Status::forbidden, "The token does not give the right to do this.");
+  request.subject = std::move(caller);
+  return std::nullopt;
+}
+
+}  // namespace tally::daemon

@@ -1,0 +1,63 @@
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "daemon/counting/stream_driver.hpp"
+#include "journal/reader.hpp"
+
+namespace tally::daemon {
+
+/// Brings in what dead processes left in the state directory, marks their streams drained and removes them after the retention
+/// (accounting.md B3, B4). Everything runs on the counting executor.
+class Drainer {
+ public:
+  /// `is_own`: streams that the flusher still handles.
+  Drainer(boost::asio::any_io_executor executor, const CountingParts& parts, std::chrono::milliseconds journal_retention,
+          std::function<bool(const tracker::StreamId&)> is_own);
+
+  boost::asio::awaitable<void> run();
+  void urge() { waker_.wake(); }
+  void stop();
+
+  /// Every stream that is not this process's own is drained (or was given up by an operator), as of the round that ended last.
+  bool all_settled() const { return settled_; }
+
+  struct Trouble {
+    std::string stream;
+    std::string reason;
+  };
+  /// Streams that cannot be drained, for /readyz.
+  const std::vector<Trouble>& troubles() const { return troubles_; }
+
+ private:
+  struct Foreign {
+    tracker::StreamFlush flush;
+    std::unique_ptr<journal::Lock> lock;
+    bool scanned = false;
+    bool complete = false;  ///< its valid records end where the stream ends
+    bool drained = false;
+    explicit Foreign(tracker::StreamId id) : flush(id, tracker::StreamFlush::Owner::another) {}
+  };
+  boost::asio::awaitable<void> round();
+  boost::asio::awaitable<void> drain(Foreign& foreign);
+  boost::asio::awaitable<bool> claim_and_scan(Foreign& foreign);
+  boost::asio::awaitable<void> finish(Foreign& foreign);
+  void trouble(const Foreign& foreign, std::string_view reason);
+
+  CountingParts parts_;
+  std::chrono::milliseconds journal_retention_;
+  std::function<bool(const tracker::StreamId&)> is_own_;
+  journal::Reader reader_;
+  Waker waker_;
+  StreamDriver driver_;
+  std::map<tracker::StreamId, std::unique_ptr<Foreign>> foreign_;
+  std::vector<Trouble> troubles_;
+  std::map<tracker::StreamId, std::string> told_;  ///< a trouble is logged once
+  bool settled_ = false;
+  bool stopping_ = false;
+};
+
+}  // namespace tally::daemon

@@ -1,0 +1,113 @@
+#include "daemon/counting/heart.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "daemon/log.hpp"
+
+namespace tally::daemon {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+// Twice within the 5 s in which a revoked token must be refused everywhere, and `as_of` must pass a 202 within 10 s.
+constexpr auto kEvery = 2s;
+
+bool make_mark(const std::string& path) {
+  const int file = ::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+  if (file < 0) return false;
+  const bool synced = ::fsync(file) == 0;
+  ::close(file);
+  return synced;
+}
+
+}  // namespace
+
+Heart::Heart(asio::any_io_executor executor, Options options, db::PgStore& store, Flusher& flusher, Drainer& drainer,
+             DiskThread& disk, metrics::ReportMetrics& metrics)
+    : options_(std::move(options)), store_(store), flusher_(flusher), drainer_(drainer), disk_(disk), metrics_(metrics),
+      waker_(std::move(executor)), registered_(::access(options_.registered_mark.c_str(), F_OK) == 0) {}
+
+asio::awaitable<void> Heart::run() {
+  while (!stopping_) {
+    co_await beat();
+    if (!stopping_) co_await waker_.wait(kEvery);
+  }
+}
+
+void Heart::stop() {
+  stopping_ = true;
+  waker_.wake();
+}
+
+void Heart::settle_mark() {
+  if (!mark_ || flusher_.last_good_cycle() < mark_->cycle || !drainer_.all_settled()) return;
+  complete_as_of_us_ = mark_->database_time_us;
+  mark_.reset();
+}
+
+asio::awaitable<void> Heart::beat() {
+  settle_mark();
+  const Volume unflushed = flusher_.unflushed();
+  db::Heartbeat beat;
+  beat.replica_id = options_.replica_id;
+  beat.host = options_.host;
+  beat.version = options_.version;
+  beat.complete_as_of_us = complete_as_of_us_;
+  beat.unflushed_requests = unflushed.requests;
+  const std::uint64_t next_cycle = flusher_.cycles_started() + 1;
+  const auto answer = co_await store_.heartbeat(std::move(beat));
+  connected_ = static_cast<bool>(answer);
+  if (!answer) co_return;
+  if (!answer->known && !co_await register_replica()) co_return;
+  // Whatever was acknowledged before this database time is covered by the next cycle at the latest.
+  if (!mark_) mark_ = Mark{answer->clock.database_time_us, next_cycle};
+  metrics_.set_period(answer->clock.period);
+  if (on_rights_) on_rights_(answer->clock.rights_version);
+  co_await agree_on_period(answer->clock);
+  co_await close_if_due(answer->clock);
+}
+
+asio::awaitable<bool> Heart::register_replica() {
+  const auto done = co_await store_.register_replica(options_.replica_id, options_.host, options_.version);
+  if (!done) {
+    log::warn("the replica could not be registered", {{"error", done.error().message()}});
+    co_return false;
+  }
+  if (!registered_ && co_await disk_.run([path = options_.registered_mark] { return make_mark(path); })) registered_ = true;
+  co_return true;
+}
+
+asio::awaitable<void> Heart::agree_on_period(const db::ClockRow& clock) {
+  if (period_agreed_) co_return;
+  const std::int64_t mine = std::chrono::duration_cast<std::chrono::seconds>(options_.period).count();
+  std::int64_t held = mine;
+  if (clock.period_seconds) {
+    held = *clock.period_seconds;
+  } else {
+    const auto adopted = co_await store_.adopt_period_length(mine);
+    if (!adopted) co_return;
+    held = *adopted;
+  }
+  period_agreed_ = true;
+  if (held != mine)
+    log::warn("the database holds another period length; it is the one that counts", {{"here_s", mine}, {"database_s", held}});
+}
+
+asio::awaitable<void> Heart::close_if_due(const db::ClockRow& clock) {
+  const std::int64_t length_us = clock.period_seconds.value_or(0) * 1'000'000;
+  if (length_us == 0 || clock.database_time_us < clock.opened_at_us + length_us) co_return;
+  const auto closed = co_await store_.close_if_due();
+  if (!closed) {
+    metrics_.report(metrics::ReportResult::failed);
+    co_return;
+  }
+  if (!*closed) co_return;  // another replica was first
+  metrics_.report(metrics::ReportResult::closed);
+  log::audit("period closed on time", {{"period", **closed}});
+  if (const auto report = co_await store_.report(**closed)) metrics_.report(metrics::ReportResult::summed);
+}
+
+}  // namespace tally::daemon

@@ -1,0 +1,35 @@
+#pragma once
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
+
+namespace tally::daemon {
+
+/// A wait that can be cut short, also before it began. One waiter; all calls on one executor.
+class Waker {
+ public:
+  explicit Waker(boost::asio::any_io_executor executor) : timer_(std::move(executor)) {}
+
+  void wake() {
+    woken_ = true;
+    timer_.cancel();
+  }
+
+  /// Until `wake` or the end of `longest`.
+  boost::asio::awaitable<void> wait(std::chrono::milliseconds longest) {
+    if (!woken_) {
+      timer_.expires_after(longest);
+      boost::system::error_code ignored;
+      co_await timer_.async_wait(boost::asio::redirect_error(boost::asio::use_awaitable, ignored));
+    }
+    woken_ = false;
+  }
+
+ private:
+  boost::asio::steady_timer timer_;
+  bool woken_ = false;
+};
+
+}  // namespace tally::daemon
