@@ -38,6 +38,8 @@ CLI::App& add_command(CLI::App& parent, const std::string& name, const std::stri
 /// `--output json|table`.
 void add_output_option(CLI::App& command, OutputForm& form);
 
+/// The whole tree; also what the manual and the completions are made from.
+void add_all_commands(CommandLine& line);
 void add_config_commands(CommandLine& line);
 void add_version_command(CommandLine& line);
 

@@ -110,9 +110,7 @@ void add_output_option(CLI::App& command, OutputForm& form) {
       });
 }
 
-int run(int argc, char** argv) {
-  keep_memory_private();
-  CommandLine line;
+void add_all_commands(CommandLine& line) {
   line.app.name("tallyd");
   line.app.description("Counts usage of developer workspaces exactly once, on every replica, into PostgreSQL.");
   line.app.footer("Each command has --help with examples.");
@@ -120,6 +118,12 @@ int run(int argc, char** argv) {
   line.app.get_formatter()->column_width(44);
   add_config_commands(line);
   add_version_command(line);
+}
+
+int run(int argc, char** argv) {
+  keep_memory_private();
+  CommandLine line;
+  add_all_commands(line);
   try {
     line.app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
