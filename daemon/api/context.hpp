@@ -62,5 +62,6 @@ void get_healthz(Context&, http::Request&, http::Responder);
 Answer get_readyz(Context&, http::Request&);
 Answer get_metrics(Context&, http::Request&);
 void get_version(Context&, http::Request&, http::Responder);
+void get_openapi(Context&, http::Request&, http::Responder);
 
 }  // namespace tally::daemon::api
