@@ -98,6 +98,12 @@ CLI::App& add_command(CLI::App& parent, const std::string& name, const std::stri
   return *command;
 }
 
+CLI::App& add_group(CLI::App& parent, const std::string& name, const std::string& purpose) {
+  CLI::App& group = add_command(parent, name, purpose, {});
+  group.require_subcommand(1);
+  return group;
+}
+
 void add_output_option(CLI::App& command, OutputForm& form) {
   command
       .add_option_function<std::string>(
@@ -116,6 +122,7 @@ void add_all_commands(CommandLine& line) {
   line.app.footer("Each command has --help with examples.");
   line.app.require_subcommand(1);
   line.app.get_formatter()->column_width(44);
+  add_authz_commands(line);
   add_config_commands(line);
   add_version_command(line);
 }
