@@ -32,6 +32,8 @@ namespace {
 
 // Flush, drain and heartbeat at the same time, and room for what people ask.
 constexpr std::size_t kDatabaseConnections = 6;
+// About 64 bytes each. More repeats than this only cost a record that the flush refuses.
+constexpr std::size_t kRememberedKeys = 200'000;
 
 std::string host_name() {
   char name[256] = {};
@@ -116,11 +118,12 @@ class App {
                store_, flusher_, drainer_, disk_thread_, metrics_.reports),
         rights_(counting_.get_executor(), tokens_, book_, disk_thread_),
         schema_(counting_.get_executor(), pool_),
-        gate_(book_, tokens_, clock_, metrics_.authz, config.rate_limit_per_second),
-        context_{intake_, heart_, store_, clock_, metrics_.registry, metrics_.ingest, metrics_.reports,
+        keys_(config.dedup_window, kRememberedKeys), gate_(book_, tokens_, clock_, metrics_.authz, config.rate_limit_per_second),
+        context_{intake_, heart_, keys_, store_, clock_, metrics_.registry, metrics_.ingest, metrics_.reports,
                  [this] { return checks(); }, [this] { return flusher_.unflushed(); }, parts_.replica_id},
         routes_(api::routes(), context_, gate_) {
     intake_.attach(journal_);
+    intake_.on_sealed([this] { keys_.forget_all(); });
     flusher_.on_released([this] { drainer_.urge(); });
     heart_.on_rights([this](std::int64_t version) { rights_.seen(version); });
   }
@@ -266,6 +269,7 @@ class App {
   Heart heart_;
   RightsSync rights_;
   SchemaKeeper schema_;
+  tracker::KeyMemory keys_;
   TokenGate gate_;
   api::Context context_;
   http::RouteTable<api::Context> routes_;

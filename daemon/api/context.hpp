@@ -13,6 +13,7 @@
 #include "metrics/ingest_metrics.hpp"
 #include "metrics/registry.hpp"
 #include "metrics/report_metrics.hpp"
+#include "tracker/key_memory.hpp"
 
 namespace tally::daemon::api {
 
@@ -29,6 +30,7 @@ struct Context {
 
   Intake& intake;
   const Heart& heart;
+  tracker::KeyMemory& keys;
   db::PgStore& store;
   const tracker::Clock& clock;
   metrics::Registry& registry;
