@@ -43,7 +43,8 @@ class Connection {
   /// Each statement sees what was committed before it started.
   boost::asio::awaitable<tracker::Result<std::vector<Rows>>> transact(std::span<const Statement> statements,
                                                                       tracker::SteadyTime deadline);
-  /// Constant SQL, several statements allowed, in one implicit transaction unless it says otherwise.
+  /// Constant SQL, several statements allowed, in one implicit transaction unless it says otherwise. It may leave an open
+  /// transaction for the calls that follow; the connection is not `usable` for others until that ends.
   boost::asio::awaitable<tracker::Result<void>> script(const Query& query, tracker::SteadyTime deadline);
 
   /// May take another statement: connected, idle, not inside a transaction, and the server has not hung up.

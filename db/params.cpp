@@ -66,6 +66,10 @@ Params& Params::boolean(bool value) {
   return add(detail::kBool, kBinary, [&](std::string& out) { out.push_back(value ? 1 : 0); });
 }
 
+Params& Params::float8(double value) {
+  return add(detail::kFloat8, kBinary, [&](std::string& out) { detail::put64(out, std::bit_cast<std::uint64_t>(value)); });
+}
+
 Params& Params::text(std::string_view value) {
   return add(detail::kText, kBinary, [&](std::string& out) { out.append(value); });
 }

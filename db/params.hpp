@@ -17,6 +17,7 @@ class Params {
   Params& int4(std::int32_t value);
   Params& int8(std::int64_t value);
   Params& boolean(bool value);
+  Params& float8(double value);
   Params& text(std::string_view value);
   Params& jsonb(std::string_view json);
   Params& bytea(std::span<const std::uint8_t> value);

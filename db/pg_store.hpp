@@ -153,10 +153,13 @@ class PgStore final : public tracker::Store {
 
   /// One chunk each; answers how many rows went. Zero: done for now.
   Async<std::int64_t> expire_keys(std::chrono::seconds window, std::int64_t chunk = 1'000);
-  Async<std::int64_t> expire_ids(std::chrono::seconds retention, std::int64_t periods = 10);
+  Async<std::int64_t> expire_ids(std::chrono::seconds retention, std::int64_t periods = 1);
 
   /// A new cluster id after a restore; moves the clock to at least `next_period`.
-  Async<ClockRow> rebase(tracker::PeriodId next_period, std::string actor);
+  Async<void> rebase(tracker::PeriodId next_period, std::string actor);
+
+  /// `detail_json` must be valid JSON.
+  Async<void> audit(std::string actor, std::string action, std::string object, std::string detail_json = "{}");
 
  private:
   Pool& pool_;

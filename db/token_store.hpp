@@ -85,8 +85,6 @@ class TokenStore {
   /// Revokes the user's tokens as well. `not_found`.
   Async<void> delete_user(tracker::Uuid id, std::string actor);
 
-  Async<void> audit(std::string actor, std::string action, std::string object, std::string detail_json);
-
  private:
   Pool& pool_;
 };

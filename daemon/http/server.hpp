@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <spdlog/logger.h>
 
 #include "daemon/http/endpoint.hpp"
 #include "daemon/http/service.hpp"
@@ -26,7 +27,7 @@ struct Limits {
   std::size_t linger = 16 * 1024 * 1024;       ///< read and thrown away after an early error
   std::size_t connections = 4096;
   std::size_t connections_per_peer = 1024;     ///< Unix sockets have no such limit; 0: none for anybody
-  std::size_t reserved_descriptors = 24;       ///< beyond those open at `start`, kept free for the journal and the database
+  std::size_t reserved_descriptors = 64;       ///< left to the journal and the database when RLIMIT_NOFILE is small
 };
 
 /// All but the tick are counted from a fixed point, whatever bytes trickle in between.
@@ -46,6 +47,7 @@ struct ServerOptions {
   Limits limits;
   Deadlines deadlines;
   bool insecure_http = false;  ///< allow plain HTTP beyond loopback
+  std::shared_ptr<spdlog::logger> log;  ///< the default logger when empty
 };
 
 /// An HTTP/1.1 server: n threads, each with an event loop and its own listening sockets.

@@ -1,0 +1,13 @@
+# cmake -DOUT=x.cpp -DFILES=a.sql;b.sql -P embed.cmake
+set(text "#include \"db/detail/embedded.hpp\"\n\nnamespace tally::db::detail {\n\nconstexpr Migration kMigrations[] = {\n")
+foreach(file IN LISTS FILES)
+  get_filename_component(name ${file} NAME_WE)
+  if(NOT name MATCHES "^([0-9][0-9][0-9][0-9])_(.+)$")
+    message(FATAL_ERROR "${file}: a migration is named NNNN_what_it_does.sql")
+  endif()
+  math(EXPR version "1${CMAKE_MATCH_1} - 10000")
+  file(READ ${file} sql)
+  string(APPEND text "    {${version}, \"${CMAKE_MATCH_2}\", R\"tallysql(${sql})tallysql\"},\n")
+endforeach()
+string(APPEND text "};\n\nstd::span<const Migration> embedded_migrations() { return kMigrations; }\n\n}  // namespace tally::db::detail\n")
+file(WRITE ${OUT} "${text}")
