@@ -44,7 +44,7 @@ target_compile_options(tally_build INTERFACE
 target_link_options(tally_build INTERFACE -Wl,-z,relro,-z,now)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 reports these inside inlined standard and Boost code.
-  target_compile_options(tally_build INTERFACE -Wno-maybe-uninitialized -Wno-restrict)
+  target_compile_options(tally_build INTERFACE -Wno-maybe-uninitialized -Wno-restrict -Wno-mismatched-new-delete)
 endif()
 if(TALLY_SANITIZE)
   target_compile_options(tally_build INTERFACE -fsanitize=${TALLY_SANITIZE} -fno-omit-frame-pointer -g1)

@@ -1,0 +1,340 @@
+#include "db/token_store.hpp"
+
+#include <algorithm>
+
+#include "db/detail/on_pool.hpp"
+
+namespace tally::db {
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using tracker::Errc;
+using tracker::Result;
+
+namespace {
+
+constexpr std::chrono::milliseconds kTimeout = 5s;
+
+// Every change takes the version row first: versions become visible in their own order, so that nobody who asks for what
+// came after N can miss a change that commits later with a number below N.
+
+constexpr Query kCreateToken{"create_token", R"sql(
+  WITH v AS (UPDATE tallyd.rights_version SET version = version + 1 WHERE one RETURNING version),
+  made AS (
+    INSERT INTO tallyd.api_tokens (id, secret_sha256, kind, system_subject, user_id, agent_workspace, agent_owner,
+                                   agent_template, agent_version, agent_task, no_user_data, scopes, allow_list, name,
+                                   created_by, expires_at, version)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, v.version FROM v
+     WHERE $5::uuid IS NULL OR EXISTS (SELECT FROM tallyd.users u WHERE u.id = $5)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id, created_at, version),
+  note AS (
+    INSERT INTO tallyd.audit_log (actor, action, object, detail)
+    SELECT $15, 'create_token', made.id, jsonb_build_object('kind', $3::text, 'subject', $4::text, 'user', $5::uuid,
+                                                           'workspace', $6::uuid, 'name', $14::text)
+      FROM made)
+  SELECT made.created_at, made.version FROM made
+)sql"};
+
+constexpr Query kTokenOrUserExists{"token_or_user_exists", R"sql(
+  SELECT EXISTS (SELECT FROM tallyd.api_tokens WHERE id = $1)
+)sql", true};
+
+#define TALLY_TOKEN_COLUMNS                                                                                           \
+  "id, secret_sha256, kind, system_subject, user_id, agent_workspace, agent_owner, agent_template, agent_version, "   \
+  "agent_task, no_user_data, scopes, allow_list, name, created_by, created_at, expires_at, revoked_at, last_used_at, version"
+
+constexpr Query kFindToken{"find_token", "SELECT " TALLY_TOKEN_COLUMNS " FROM tallyd.api_tokens WHERE id = $1", true};
+
+constexpr Query kListTokens{"list_tokens",
+                            "SELECT " TALLY_TOKEN_COLUMNS
+                            " FROM tallyd.api_tokens"
+                            " WHERE $1 OR (revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()))"
+                            " ORDER BY created_at DESC, id",
+                            true};
+
+constexpr Query kChangedTokens{"changed_tokens",
+                               "SELECT " TALLY_TOKEN_COLUMNS " FROM tallyd.api_tokens WHERE version > $1 ORDER BY version", true};
+#undef TALLY_TOKEN_COLUMNS
+
+constexpr Query kRevokeToken{"revoke_token", R"sql(
+  WITH v AS (UPDATE tallyd.rights_version SET version = version + 1
+              WHERE one AND EXISTS (SELECT FROM tallyd.api_tokens WHERE id = $1 AND revoked_at IS NULL) RETURNING version),
+  gone AS (
+    UPDATE tallyd.api_tokens t SET revoked_at = now(), version = v.version FROM v
+     WHERE t.id = $1 AND t.revoked_at IS NULL RETURNING t.id),
+  note AS (
+    INSERT INTO tallyd.audit_log (actor, action, object) SELECT $2, 'revoke_token', gone.id FROM gone)
+  SELECT EXISTS (SELECT FROM tallyd.api_tokens WHERE id = $1)
+)sql"};
+
+constexpr Query kTouchTokens{"touch_tokens", R"sql(
+  UPDATE tallyd.api_tokens SET last_used_at = now() WHERE id = ANY ($1)
+)sql"};
+
+constexpr Query kRightsVersion{"rights_version", R"sql(
+  SELECT version FROM tallyd.rights_version WHERE one
+)sql", true};
+
+constexpr Query kChangedUsers{"changed_users", R"sql(
+  SELECT id, username, email, roles, version FROM tallyd.users WHERE version > $1 ORDER BY version
+)sql", true};
+
+constexpr Query kDeletedUsers{"deleted_users", R"sql(
+  SELECT id FROM tallyd.users_deleted WHERE version > $1 ORDER BY version
+)sql", true};
+
+constexpr Query kPutUser{"put_user", R"sql(
+  WITH v AS (UPDATE tallyd.rights_version SET version = version + 1 WHERE one RETURNING version),
+  before AS (SELECT EXISTS (SELECT FROM tallyd.users WHERE id = $1) AS there),
+  put AS (
+    INSERT INTO tallyd.users AS u (id, username, email, roles, version)
+    SELECT $1, $2, $3, $4, v.version FROM v
+    ON CONFLICT (id) DO UPDATE SET username = excluded.username, email = excluded.email, roles = excluded.roles,
+                                   updated_at = now(), version = excluded.version
+    RETURNING id),
+  back AS (DELETE FROM tallyd.users_deleted d USING put WHERE d.id = put.id),
+  note AS (
+    INSERT INTO tallyd.audit_log (actor, action, object, detail)
+    SELECT $5, 'put_user', put.id::text, jsonb_build_object('username', $2::text, 'roles', $4::text[]) FROM put)
+  SELECT NOT before.there FROM before
+)sql"};
+
+constexpr Query kFindUser{"find_user", R"sql(
+  SELECT id, username, email, roles, version FROM tallyd.users WHERE id = $1
+)sql", true};
+
+constexpr Query kListUsers{"list_users", R"sql(
+  SELECT id, username, email, roles, version FROM tallyd.users ORDER BY lower(username)
+)sql", true};
+
+constexpr Query kDeleteUser{"delete_user", R"sql(
+  WITH v AS (UPDATE tallyd.rights_version SET version = version + 1
+              WHERE one AND EXISTS (SELECT FROM tallyd.users WHERE id = $1) RETURNING version),
+  gone AS (DELETE FROM tallyd.users u USING v WHERE u.id = $1 RETURNING u.id),
+  mark AS (
+    INSERT INTO tallyd.users_deleted (id, version) SELECT gone.id, v.version FROM gone, v
+    ON CONFLICT (id) DO UPDATE SET version = excluded.version, deleted_at = now()),
+  tokens AS (
+    UPDATE tallyd.api_tokens t SET revoked_at = now(), version = v.version FROM v
+     WHERE t.user_id = $1 AND t.revoked_at IS NULL),
+  note AS (
+    INSERT INTO tallyd.audit_log (actor, action, object) SELECT $2, 'delete_user', gone.id::text FROM gone)
+  SELECT count(*) FROM gone
+)sql"};
+
+constexpr std::string_view kKinds[] = {"user", "system", "agent"};
+
+std::string_view word(SubjectKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }
+
+SubjectKind kind_of(std::string_view text) {
+  const auto found = std::find(std::begin(kKinds), std::end(kKinds), text);
+  if (found == std::end(kKinds)) throw std::logic_error("unknown kind of token");
+  return static_cast<SubjectKind>(found - std::begin(kKinds));
+}
+
+/// In the order of the token's columns; the only place that knows it.
+Token token_at(const Rows& rows, int row) {
+  Token token;
+  token.id = rows.text(row, 0);
+  const std::string_view hash = rows.text(row, 1);
+  std::copy_n(hash.begin(), std::min(hash.size(), token.secret_sha256.size()), token.secret_sha256.begin());
+  token.kind = kind_of(rows.text(row, 2));
+  token.system_subject = rows.text(row, 3);
+  token.user_id = rows.maybe_uuid(row, 4);
+  if (token.kind == SubjectKind::agent)
+    token.agent = AgentBinding{rows.uuid(row, 5), rows.uuid(row, 6),       rows.uuid(row, 7),
+                               rows.uuid(row, 8), rows.maybe_uuid(row, 9), rows.boolean(row, 10)};
+  token.scopes = rows.texts(row, 11);
+  token.allow_list = rows.texts(row, 12);
+  token.name = rows.text(row, 13);
+  token.created_by = rows.text(row, 14);
+  token.created_at_us = rows.timestamp_us(row, 15);
+  token.expires_at_us = rows.maybe_timestamp_us(row, 16);
+  token.revoked_at_us = rows.maybe_timestamp_us(row, 17);
+  token.last_used_at_us = rows.maybe_timestamp_us(row, 18);
+  token.version = rows.integer(row, 19);
+  return token;
+}
+
+std::vector<Token> tokens_in(const Rows& rows) {
+  std::vector<Token> tokens;
+  for (int i = 0; i < rows.size(); ++i) tokens.push_back(token_at(rows, i));
+  return tokens;
+}
+
+User user_at(const Rows& rows, int row) {
+  User user;
+  user.id = rows.uuid(row, 0);
+  user.username = rows.text(row, 1);
+  user.email = rows.text(row, 2);
+  user.roles = rows.texts(row, 3);
+  user.version = rows.integer(row, 4);
+  return user;
+}
+
+std::vector<User> users_in(const Rows& rows) {
+  std::vector<User> users;
+  for (int i = 0; i < rows.size(); ++i) users.push_back(user_at(rows, i));
+  return users;
+}
+
+Params& add(Params& params, const std::optional<tracker::Uuid>& id) { return id ? params.uuid(*id) : params.null_uuid(); }
+
+asio::awaitable<Result<Token>> run_create(Pool& pool, Token token, std::string actor) {
+  Params params;
+  params.text(token.id).bytea(token.secret_sha256).text(word(token.kind)).text(token.system_subject);
+  add(params, token.user_id);
+  if (token.agent) {
+    params.uuid(token.agent->workspace).uuid(token.agent->owner).uuid(token.agent->template_id).uuid(token.agent->version);
+    add(params, token.agent->task).boolean(token.agent->no_user_data);
+  } else {
+    params.null_uuid().null_uuid().null_uuid().null_uuid().null_uuid().boolean(false);
+  }
+  params.texts(token.scopes).texts(token.allow_list).text(token.name).text(actor);
+  if (token.expires_at_us)
+    params.timestamptz(*token.expires_at_us);
+  else
+    params.null_timestamptz();
+  Result<Rows> rows = co_await pool.fetch(kCreateToken, params, kTimeout);
+  if (!rows) co_return rows.error();
+  if (rows->empty()) {
+    Params id;
+    id.text(token.id);
+    Result<Rows> taken = co_await pool.fetch(kTokenOrUserExists, id, kTimeout);
+    if (!taken) co_return taken.error();
+    co_return taken->boolean(0, 0) ? Errc::conflict : Errc::not_found;
+  }
+  token.created_by = std::move(actor);
+  token.created_at_us = rows->timestamp_us(0, 0);
+  token.version = rows->integer(0, 1);
+  co_return token;
+}
+
+asio::awaitable<Result<std::optional<Token>>> run_find(Pool& pool, std::string id) {
+  Params params;
+  params.text(id);
+  Result<Rows> rows = co_await pool.fetch(kFindToken, params, kTimeout);
+  if (!rows) co_return rows.error();
+  if (rows->empty()) co_return std::optional<Token>();
+  co_return std::optional<Token>(token_at(*rows, 0));
+}
+
+asio::awaitable<Result<std::vector<Token>>> run_list(Pool& pool, bool include_ended) {
+  Params params;
+  params.boolean(include_ended);
+  Result<Rows> rows = co_await pool.fetch(kListTokens, params, kTimeout);
+  if (!rows) co_return rows.error();
+  co_return tokens_in(*rows);
+}
+
+asio::awaitable<Result<void>> run_revoke(Pool& pool, std::string id, std::string actor) {
+  Params params;
+  params.text(id).text(actor);
+  Result<Rows> rows = co_await pool.fetch(kRevokeToken, params, kTimeout);
+  if (!rows) co_return rows.error();
+  if (!rows->boolean(0, 0)) co_return Errc::not_found;
+  co_return Result<void>();
+}
+
+asio::awaitable<Result<void>> run_touch(Pool& pool, std::vector<std::string> ids) {
+  Params params;
+  params.texts(ids);
+  Result<Rows> rows = co_await pool.fetch(kTouchTokens, params, kTimeout);
+  if (!rows) co_return rows.error();
+  co_return Result<void>();
+}
+
+asio::awaitable<Result<RightsChanges>> run_changes(Pool& pool, std::int64_t since) {
+  Params after;
+  after.int8(since);
+  // The version first: rows that are read later can only be newer, and are then read again next time.
+  const Statement statements[] = {{&kRightsVersion, {}}, {&kChangedTokens, after}, {&kChangedUsers, after}, {&kDeletedUsers, after}};
+  Result<std::vector<Rows>> results = co_await pool.transact(statements, kTimeout);
+  if (!results) co_return results.error();
+  RightsChanges changes;
+  changes.version = (*results)[0].integer(0, 0);
+  changes.tokens = tokens_in((*results)[1]);
+  changes.users = users_in((*results)[2]);
+  for (int i = 0; i < (*results)[3].size(); ++i) changes.deleted_users.push_back((*results)[3].uuid(i, 0));
+  co_return changes;
+}
+
+asio::awaitable<Result<bool>> run_put_user(Pool& pool, User user, std::string actor) {
+  Params params;
+  params.uuid(user.id).text(user.username).text(user.email).texts(user.roles).text(actor);
+  Result<Rows> rows = co_await pool.fetch(kPutUser, params, kTimeout);
+  if (!rows) {
+    // The unique index on the name is the only constraint that this statement can meet.
+    const bool taken = rows.error() == Errc::data_refused;
+    co_return detail::failed_bool(taken ? make_error_code(Errc::conflict) : rows.error());
+  }
+  co_return rows->boolean(0, 0);
+}
+
+asio::awaitable<Result<std::optional<User>>> run_find_user(Pool& pool, tracker::Uuid id) {
+  Params params;
+  params.uuid(id);
+  Result<Rows> rows = co_await pool.fetch(kFindUser, params, kTimeout);
+  if (!rows) co_return rows.error();
+  if (rows->empty()) co_return std::optional<User>();
+  co_return std::optional<User>(user_at(*rows, 0));
+}
+
+asio::awaitable<Result<std::vector<User>>> run_list_users(Pool& pool) {
+  Result<Rows> rows = co_await pool.fetch(kListUsers, {}, kTimeout);
+  if (!rows) co_return rows.error();
+  co_return users_in(*rows);
+}
+
+asio::awaitable<Result<void>> run_delete_user(Pool& pool, tracker::Uuid id, std::string actor) {
+  Params params;
+  params.uuid(id).text(actor);
+  Result<Rows> rows = co_await pool.fetch(kDeleteUser, params, kTimeout);
+  if (!rows) co_return rows.error();
+  if (rows->integer(0, 0) == 0) co_return Errc::not_found;
+  co_return Result<void>();
+}
+
+}  // namespace
+
+TokenStore::TokenStore(Pool& pool) : pool_(pool) {}
+
+TokenStore::Async<Token> TokenStore::create(Token token, std::string actor) {
+  return detail::on_pool(pool_, run_create(pool_, std::move(token), std::move(actor)));
+}
+
+TokenStore::Async<std::optional<Token>> TokenStore::find(std::string id) {
+  return detail::on_pool(pool_, run_find(pool_, std::move(id)));
+}
+
+TokenStore::Async<std::vector<Token>> TokenStore::list(bool include_ended) {
+  return detail::on_pool(pool_, run_list(pool_, include_ended));
+}
+
+TokenStore::Async<void> TokenStore::revoke(std::string id, std::string actor) {
+  return detail::on_pool(pool_, run_revoke(pool_, std::move(id), std::move(actor)));
+}
+
+TokenStore::Async<void> TokenStore::touch(std::vector<std::string> ids) {
+  return detail::on_pool(pool_, run_touch(pool_, std::move(ids)));
+}
+
+TokenStore::Async<RightsChanges> TokenStore::changes(std::int64_t since) {
+  return detail::on_pool(pool_, run_changes(pool_, since));
+}
+
+TokenStore::Async<bool> TokenStore::put_user(User user, std::string actor) {
+  return detail::on_pool(pool_, run_put_user(pool_, std::move(user), std::move(actor)));
+}
+
+TokenStore::Async<std::optional<User>> TokenStore::find_user(tracker::Uuid id) {
+  return detail::on_pool(pool_, run_find_user(pool_, id));
+}
+
+TokenStore::Async<std::vector<User>> TokenStore::list_users() { return detail::on_pool(pool_, run_list_users(pool_)); }
+
+TokenStore::Async<void> TokenStore::delete_user(tracker::Uuid id, std::string actor) {
+  return detail::on_pool(pool_, run_delete_user(pool_, id, std::move(actor)));
+}
+
+}  // namespace tally::db
