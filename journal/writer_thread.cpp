@@ -133,7 +133,7 @@ void WriterThread::run() {
     auto group = std::exchange(waiting_, {});
     auto refused = std::exchange(refused_, {});
     auto tickets = std::exchange(tickets_, {});
-    const auto bytes = waiting_bytes_;
+    waiting_bytes_ = 0;
     const bool last = stopping_;
     expected_ = group.size() / 2;
     lock.unlock();
@@ -145,7 +145,6 @@ void WriterThread::run() {
     const auto stream = writer_.stream();
 
     lock.lock();
-    waiting_bytes_ -= bytes;
     stream_ = stream;
     if (last && waiting_.empty() && refused_.empty() && tickets_.empty()) break;
   }

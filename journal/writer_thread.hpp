@@ -15,8 +15,9 @@ namespace tally::journal {
 
 struct ThreadOptions {
   WriterOptions writer;
-  std::size_t max_waiting_bytes = 64u << 20;  ///< payloads that may wait for the disk; beyond: `overloaded`
-  std::chrono::microseconds gather{1000};     ///< the longest that a group waits for more records
+  /// Payloads that may wait while another group of at most as many is being written; beyond: `overloaded`.
+  std::size_t max_waiting_bytes = 32u << 20;
+  std::chrono::microseconds gather{1000};  ///< the longest that a group waits for more records
 };
 
 /// The journal of the daemon: a thread around a `StreamWriter`, which takes all that waits, writes it as one group and
@@ -57,8 +58,8 @@ class WriterThread final : public tracker::Journal {
   bool stopped_ = false;
   std::size_t wake_at_ = 1;  ///< records that get the thread up
   tracker::AppendGroup waiting_;
-  tracker::AppendGroup refused_;   ///< overload, without payloads
-  std::size_t waiting_bytes_ = 0;  ///< including the group that is being written
+  tracker::AppendGroup refused_;  ///< overload, without payloads
+  std::size_t waiting_bytes_ = 0;
   std::vector<std::uint64_t> tickets_;
   std::optional<tracker::StreamId> stream_;
 

@@ -13,12 +13,12 @@ using test::FaultDisk;
 /// What a loss of power leaves of the unsynced changes.
 struct Loss {
   const char* name;
-  bool power;        ///< false: only the process dies
-  int mode;          ///< 0 nothing of it, 1 all of it, 2 any prefix, 3 any sectors
+  bool power;  ///< false: only the process dies
+  int mode;    ///< 0 nothing of it, 1 all of it, 2 any prefix, 3 any sectors
   std::uint64_t seed;
 };
-const Loss kLosses[] = {{"kill", false, 0, 0}, {"nothing", true, 0, 0}, {"everything", true, 1, 0},
-                        {"prefix", true, 2, 1}, {"prefix", true, 2, 2}, {"prefix", true, 2, 3},
+const Loss kLosses[] = {{"kill", false, 0, 0},   {"nothing", true, 0, 0}, {"everything", true, 1, 0},
+                        {"prefix", true, 2, 1},  {"prefix", true, 2, 2},  {"prefix", true, 2, 3},
                         {"sectors", true, 3, 4}, {"sectors", true, 3, 5}, {"sectors", true, 3, 6}};
 
 FaultDisk::PowerLoss power_loss(const Loss& loss, std::mt19937_64& random) {
@@ -123,7 +123,9 @@ class PowerLoss : public JournalOnFaultDisk {
   std::map<tracker::StreamId, tracker::Lsn> applied_;
 };
 
-TEST_F(PowerLoss, AtAnyCallLosesNoAcknowledgedRecord) { die_everywhere(); }
+TEST_F(PowerLoss, AtAnyCallLosesNoAcknowledgedRecord) {
+  die_everywhere();
+}
 
 TEST_F(PowerLoss, UnderARelaxedSyncLeavesAReadableJournal) {
   writer_options.sync = SyncMode::interval;

@@ -156,6 +156,24 @@ TEST_F(ReaderOf, AMissingSegmentInTheMiddleIsDamage) {
   EXPECT_FALSE(read(stream_, third - 1).error) << "what was applied may be gone";
 }
 
+TEST_F(ReaderOf, AMissingSegmentBeforeAnUnfinishedOneIsDamage) {
+  write(50, 40);
+  for (auto number = segments_.back(); number > 3; --number) ASSERT_TRUE(disk.remove(segment_path(stream_, number)));
+  std::fill(content(3).begin(), content(3).end(), std::byte{0});
+  EXPECT_FALSE(read(stream_).error);
+  ASSERT_TRUE(disk.remove(segment_path(stream_, 2)));
+  EXPECT_EQ(read(stream_).error, Errc::corrupt);
+}
+
+TEST_F(ReaderOf, ASegmentOfAForkOfTheStreamIsDamage) {
+  write(50, 40);
+  auto& header = content(2);
+  SegmentHeader fork = *decode_segment_header(header);
+  fork.chain ^= 1;
+  encode(fork, std::span(header).first<kSegmentHeaderBytes>());
+  EXPECT_EQ(read(stream_).error, Errc::corrupt);
+}
+
 TEST_F(ReaderOf, ASegmentOfAnotherStreamIsDamage) {
   write(50, 40);
   auto& header = content(2);
@@ -232,7 +250,8 @@ TEST_F(ReaderOf, TenThousandRandomInjuriesNeverDoMoreThanEndIt) {
     for (auto flips = random() % 4; flips < 4; ++flips) bytes[random() % bytes.size()] ^= std::byte(1 << random() % 8);
     if (round % 7 == 0) bytes.resize(random() % bytes.size());
     if (round % 11 == 0 && bytes.size() > 600)
-      std::copy_n(bytes.begin() + static_cast<long>(random() % 300), 200, bytes.begin() + static_cast<long>(random() % 300));
+      std::copy_n(bytes.begin() + static_cast<long>(random() % 300), 200,
+                  bytes.begin() + static_cast<long>(random() % 300));
     const auto after = random() % 2 == 0 ? 0 : random() % 401;
     const auto back = read(stream_, after);
     ASSERT_TRUE(back.payloads.size() + after <= 400 || back.payloads.empty());
@@ -248,7 +267,8 @@ TEST_F(ReaderOf, PayloadsThatLookLikeRecordsAreNotTakenForOnes) {
   std::string fake(600, '\0');
   for (std::size_t at = 0; at + kRecordHeaderBytes <= fake.size(); at += kRecordHeaderBytes) {
     const std::span out(reinterpret_cast<std::byte*>(fake.data() + at), kRecordHeaderBytes);
-    seal_record({.payload_bytes = 0, .lsn = 3, .type = tracker::RecordType::boundary, .unsynced = 1}, crc_seed({}), out);
+    seal_record({.payload_bytes = 0, .lsn = 3, .type = tracker::RecordType::boundary, .unsynced = 1}, crc_seed({}),
+                out);
   }
   writer->append(a_group({"a", fake}));
   content(1)[kSegmentHeaderBytes + 30] ^= std::byte{1};  // tears the one group there is
