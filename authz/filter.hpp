@@ -90,6 +90,8 @@ Result<std::vector<std::size_t>> filter_objects(const PreparedSubject& subject, 
 struct SqlCondition {
   std::string where;
   std::vector<std::string> params;
+  bool always() const noexcept { return where == "TRUE"; }
+  bool never() const noexcept { return where == "FALSE"; }  ///< no row of this table can pass
 };
 /// Parameters are numbered from `first_param` on. `qualifier`, such as `cl.`, goes before every column.
 SqlCondition to_sql(const Filter& filter, const Table& table, std::size_t first_param = 1,

@@ -43,10 +43,16 @@ std::string joined(const std::vector<std::string>& parts, std::string_view separ
   return parts.size() > 1 ? "(" + text + ")" : text;
 }
 
+struct Param {
+  std::string value;
+  std::string_view type;
+  friend bool operator==(const Param&, const Param&) = default;
+};
+
 class Renderer {
  public:
   Renderer(const Table& table, std::size_t first_param, std::string_view qualifier)
-      : table_(table), next_param_(first_param), qualifier_(qualifier) {}
+      : table_(table), first_param_(first_param), qualifier_(qualifier) {}
 
   SqlCondition render(const Filter& filter) {
     std::vector<std::string> any;
@@ -55,13 +61,13 @@ class Renderer {
       std::string text = render(all);
       if (text == kTrue) return {std::string(kTrue), {}};
       if (text == kFalse) {
-        forget_params(params);
+        params_.resize(params);
       } else {
         any.push_back(std::move(text));
       }
     }
     if (any.empty()) return {std::string(kFalse), {}};
-    return {joined(any, " OR "), std::move(params_)};
+    return with_params(joined(any, " OR "));
   }
 
  private:
@@ -121,8 +127,8 @@ class Renderer {
 
   std::string equals_any(const std::string& name, const std::vector<std::string>& uuids, bool or_null) {
     std::vector<std::string> parts;
-    if (uuids.size() == 1) parts.push_back(name + " = " + param(uuids.front()) + "::uuid");
-    if (uuids.size() > 1) parts.push_back(name + " = ANY(" + param(array_literal(uuids)) + "::uuid[])");
+    if (uuids.size() == 1) parts.push_back(name + " = " + param(uuids.front(), "uuid"));
+    if (uuids.size() > 1) parts.push_back(name + " = ANY(" + param(array_literal(uuids), "uuid[]") + ")");
     if (or_null) parts.push_back(name + " IS NULL");
     return parts.empty() ? std::string(kFalse) : joined(parts, " OR ");
   }
@@ -130,7 +136,7 @@ class Renderer {
   std::string differs(const std::string& name, const std::vector<std::string>& uuids, bool and_not_null) {
     std::vector<std::string> parts;
     if (and_not_null) parts.push_back(name + " IS NOT NULL");
-    for (const std::string& uuid : uuids) parts.push_back(name + " IS DISTINCT FROM " + param(uuid) + "::uuid");
+    for (const std::string& uuid : uuids) parts.push_back(name + " IS DISTINCT FROM " + param(uuid, "uuid"));
     return parts.empty() ? std::string(kTrue) : joined(parts, " AND ");
   }
 
@@ -139,19 +145,19 @@ class Renderer {
     const std::vector<std::string> actions = storable(condition.actions);
     if (column.empty() || who.empty() || actions.empty()) return std::string(kFalse);
     if (who.size() == 1) {
-      const std::string key = param(who.front()) + "::text";
-      return entry(column, key) + " ?| " + param(array_literal(actions)) + "::text[]";
+      const std::string key = param(who.front(), "text");
+      return entry(column, key) + " ?| " + param(array_literal(actions), "text[]");
     }
-    const std::string keys = param(array_literal(who)) + "::text[]";
+    const std::string keys = param(array_literal(who), "text[]");
     return "EXISTS (SELECT FROM unnest(" + keys + ") AS holder WHERE " + entry(column, "holder") + " ?| " +
-           param(array_literal(actions)) + "::text[])";
+           param(array_literal(actions), "text[]") + ")";
   }
 
   std::string acl_org_group_has(const Condition& condition) {
     const std::vector<std::string> actions = storable(condition.actions);
     if (!table_.has_acl() || actions.empty()) return std::string(kFalse);
     const std::string org = table_.has_org() ? "COALESCE(" + named(table_.org_column) + "::text, '')" : "''";
-    return entry(table_.acl_group_column, org) + " ?| " + param(array_literal(actions)) + "::text[]";
+    return entry(table_.acl_group_column, org) + " ?| " + param(array_literal(actions), "text[]");
   }
 
   std::string entry(std::string_view column, const std::string& key) const {
@@ -160,20 +166,25 @@ class Renderer {
 
   std::string named(std::string_view column) const { return std::string(qualifier_) + std::string(column); }
 
-  std::string param(std::string value) {
-    params_.push_back(std::move(value));
-    return "$" + std::to_string(next_param_++);
+  /// The same value under the same type is sent once.
+  std::string param(std::string value, std::string_view type) {
+    Param wanted{std::move(value), type};
+    auto at = std::find(params_.begin(), params_.end(), wanted);
+    if (at == params_.end()) at = params_.insert(at, std::move(wanted));
+    return "$" + std::to_string(first_param_ + static_cast<std::size_t>(at - params_.begin())) +
+           "::" + std::string(type);
   }
 
-  void forget_params(std::size_t keep) {
-    next_param_ -= params_.size() - keep;
-    params_.resize(keep);
+  SqlCondition with_params(std::string where) {
+    SqlCondition condition{std::move(where), {}};
+    for (Param& param : params_) condition.params.push_back(std::move(param.value));
+    return condition;
   }
 
   const Table& table_;
-  std::size_t next_param_;
+  const std::size_t first_param_;
   const std::string_view qualifier_;
-  std::vector<std::string> params_;
+  std::vector<Param> params_;
 };
 
 }  // namespace

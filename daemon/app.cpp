@@ -20,6 +20,8 @@
 #include "journal/writer_thread.hpp"
 #include "metrics/http_metrics.hpp"
 #include "metrics/process_metrics.hpp"
+#include "systemd/service_environment.hpp"
+#include "systemd/watchdog.hpp"
 
 namespace tally::daemon {
 
@@ -30,6 +32,8 @@ namespace {
 
 // Flush, drain and heartbeat at the same time, and room for what people ask.
 constexpr std::size_t kDatabaseConnections = 6;
+// About 64 bytes each. More repeats than this only cost a record that the flush refuses.
+constexpr std::size_t kRememberedKeys = 200'000;
 
 std::string host_name() {
   char name[256] = {};
@@ -114,18 +118,26 @@ class App {
                store_, flusher_, drainer_, disk_thread_, metrics_.reports),
         rights_(counting_.get_executor(), tokens_, book_, disk_thread_),
         schema_(counting_.get_executor(), pool_),
-        gate_(book_, tokens_, clock_, metrics_.authz, config.rate_limit_per_second),
-        context_{intake_, heart_, store_, clock_, metrics_.registry, metrics_.ingest, metrics_.reports,
+        keys_(config.dedup_window, kRememberedKeys), gate_(book_, tokens_, clock_, metrics_.authz, config.rate_limit_per_second),
+        context_{intake_, heart_, keys_, store_, clock_, metrics_.registry, metrics_.ingest, metrics_.reports,
                  [this] { return checks(); }, [this] { return flusher_.unflushed(); }, parts_.replica_id},
         routes_(api::routes(), context_, gate_) {
     intake_.attach(journal_);
+    intake_.on_sealed([this] { keys_.forget_all(); });
     flusher_.on_released([this] { drainer_.urge(); });
     heart_.on_rights([this](std::int64_t version) { rights_.seen(version); });
   }
 
-  void start() {
+  void start(std::vector<systemd::ListenSocket> handed_over) {
     if (builtin_) builtin_->start();
+    const bool replace_default = !handed_over.empty() && config_.listen_is_default;
+    for (systemd::ListenSocket& socket : handed_over) {
+      const auto taken = server_.adopt(socket.release(), routes_);
+      if (!taken) throw std::runtime_error("cannot take over the socket " + socket.name() + ": " + taken.error().message());
+      log::info("listening", {{"address", taken->to_string()}, {"from", "service manager"}});
+    }
     for (const Endpoint& endpoint : config_.listen) {
+      if (replace_default) break;
       const auto bound = server_.listen(to_http(endpoint), routes_);
       if (!bound) throw std::runtime_error("cannot listen on " + to_string(endpoint) + ": " + bound.error().message());
       log::info("listening", {{"address", bound->to_string()}});
@@ -143,6 +155,21 @@ class App {
     counting_thread_ = std::thread([this] { counting_.run(); });
     server_.start();
   }
+
+  /// What must keep moving for the watchdog to be fed. A database that is away holds up none of them for long.
+  std::vector<systemd::WatchedPart> watched_parts() {
+    std::vector<systemd::WatchedPart> parts;
+    for (std::uint32_t i = 0; i < server_.threads(); ++i)
+      parts.push_back({"http thread " + std::to_string(i), [this, i] { return server_.ticks(i); }, 10s});
+    parts.push_back({"flush", [this] { return flusher_.beats(); }, 120s});
+    parts.push_back({"journal",
+                     [this, idle = std::uint64_t{0}]() mutable {
+                       return flusher_.cut_is_owed() ? flusher_.cuts_answered() : ++idle + (1ULL << 32);
+                     },
+                     30s});
+    return parts;
+  }
+  const tracker::Clock& clock() const { return clock_; }
 
   /// Finish requests, flush once more, leave the rest to the journal.
   void stop() {
@@ -242,6 +269,7 @@ class App {
   Heart heart_;
   RightsSync rights_;
   SchemaKeeper schema_;
+  tracker::KeyMemory keys_;
   TokenGate gate_;
   api::Context context_;
   http::RouteTable<api::Context> routes_;
@@ -251,36 +279,86 @@ class App {
   std::thread counting_thread_;
 };
 
+/// Signals, the service manager and the watchdog: what the main thread does while the others serve.
+class Supervisor {
+ public:
+  Supervisor(LiveConfig& live, App& app, const systemd::Notifier& notifier, std::optional<std::chrono::microseconds> watchdog)
+      : live_(live), app_(app), notifier_(notifier), watchdog_(app.watched_parts(), app.clock().steady()) {
+    await_signal();
+    if (watchdog) feed(std::chrono::duration_cast<std::chrono::milliseconds>(*watchdog / 2));
+  }
+
+  /// Until the signal to stop.
+  void run() { loop_.run(); }
+
+ private:
+  void await_signal() {
+    signals_.async_wait([this](const boost::system::error_code& error, int number) {
+      if (error) return;
+      if (number != SIGHUP) {
+        log::info("stopping", {{"signal", number == SIGTERM ? "SIGTERM" : "SIGINT"}});
+        loop_.stop();
+        return;
+      }
+      reload();
+      await_signal();
+    });
+  }
+
+  void reload() {
+    notifier_.reloading(app_.clock().steady(), "re-reading the configuration");
+    try {
+      const Reloaded reloaded = live_.reload();
+      log::set_level(live_.now().log_level);
+      for (const auto& name : reloaded.changed) log::info("setting changed", {{"setting", name}});
+      for (const auto& name : reloaded.needs_restart) log::warn("setting changes only with a restart", {{"setting", name}});
+      notifier_.ready("serving");
+    } catch (const std::exception& problem) {
+      log::error("the configuration was not re-read; the old one stays in force", {{"error", problem.what()}});
+      notifier_.ready("serving; the last reload failed, the old configuration stays in force");
+    }
+  }
+
+  void feed(std::chrono::milliseconds every) {
+    timer_.expires_after(every);
+    timer_.async_wait([this, every](const boost::system::error_code& error) {
+      if (error) return;
+      const auto stuck = watchdog_.stuck(app_.clock().steady());
+      if (stuck.empty())
+        notifier_.feed_watchdog();
+      else
+        for (const auto part : stuck) log::error("a part stands still; the watchdog is not fed", {{"part", part}});
+      feed(every);
+    });
+  }
+
+  LiveConfig& live_;
+  App& app_;
+  const systemd::Notifier& notifier_;
+  systemd::Watchdog watchdog_;
+  asio::io_context loop_{1};
+  asio::signal_set signals_{loop_, SIGTERM, SIGINT, SIGHUP};
+  asio::steady_timer timer_{loop_};
+};
+
 }  // namespace
 
 int serve(LiveConfig& live) {
-  const Config& config = live.now();
   ::signal(SIGPIPE, SIG_IGN);
-  std::filesystem::create_directories(config.state_dir);
+  systemd::ServiceEnvironment environment = systemd::take_service_environment();
+  for (const auto& refused : environment.refused) log::warn("a handed-over descriptor is of no use", {{"detail", refused}});
+  for (const auto& warning : live.warnings()) log::warn("configuration", {{"detail", warning}});
+  std::filesystem::create_directories(live.now().state_dir);
+  // A copy: what cannot change while running keeps its value through a reload.
+  const Config config = live.now();
   App app(config);
-
-  asio::io_context signals(1);
-  asio::signal_set wanted(signals, SIGTERM, SIGINT, SIGHUP);
-  std::function<void(const boost::system::error_code&, int)> on_signal = [&](const auto& error, int number) {
-    if (error) return;
-    if (number == SIGHUP) {
-      try {
-        const Reloaded reloaded = live.reload();
-        log::set_level(live.now().log_level);
-        for (const auto& name : reloaded.changed) log::info("setting changed", {{"setting", name}});
-        for (const auto& name : reloaded.needs_restart) log::warn("setting changes only with a restart", {{"setting", name}});
-      } catch (const std::exception& problem) {
-        log::error("the configuration was not re-read; the old one stays in force", {{"error", problem.what()}});
-      }
-      wanted.async_wait(on_signal);
-      return;
-    }
-    log::info("stopping", {{"signal", number == SIGTERM ? "SIGTERM" : "SIGINT"}});
-  };
-  wanted.async_wait(on_signal);
-  app.start();
+  Supervisor supervisor(live, app, environment.notifier, environment.watchdog);
+  app.start(std::move(environment.sockets));
+  environment.notifier.ready("serving");
   log::info("serving", {{"version", version()}});
-  signals.run();
+  supervisor.run();
+  environment.notifier.stopping("finishing requests and flushing");
+  environment.notifier.extend_timeout(config.shutdown_timeout + 10s, "flushing");
   app.stop();
   log::info("stopped");
   return 0;

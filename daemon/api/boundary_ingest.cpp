@@ -53,6 +53,13 @@ struct BoundaryRecord final : PendingRecord {
       counters.events(thread, metrics::EventKind::boundary, metrics::IngestResult::unavailable, volume.events);
       return responder.answer(not_journalled(error));
     }
+    if (type == tracker::RecordType::boundary_keyed) {
+      const auto now = context.clock.steady();
+      tracker::for_each_effect(
+          std::as_bytes(std::span(payload)),
+          [&](const tracker::Uuid& key, std::uint64_t body, std::uint32_t) { context.keys.remember(key, body, now); },
+          [](const tracker::Increment&) {});
+    }
     counters.events(thread, metrics::EventKind::boundary, metrics::IngestResult::accepted, volume.events);
     counters.boundary_requests(thread, allowed, denied);
     responder.answer(accepted(static_cast<std::uint32_t>(volume.events), skipped));
@@ -77,6 +84,23 @@ struct Headers {
   std::span<const ingest::Header> span() const { return {list.data(), count}; }
 };
 
+/// What the memory of keys says of all effects of a record together.
+tracker::KeyMemory::Known known_keys(Context& context, const ingest::Accepted& parsed) {
+  using Known = tracker::KeyMemory::Known;
+  const auto now = context.clock.steady();
+  bool all = true;
+  bool conflict = false;
+  tracker::for_each_effect(
+      std::as_bytes(std::span(parsed.payload)),
+      [&](const tracker::Uuid& key, std::uint64_t body, std::uint32_t) {
+        const Known known = context.keys.look_up(key, body, now);
+        all = all && known == Known::same;
+        conflict = conflict || known == Known::conflict;
+      },
+      [](const tracker::Increment&) {});
+  return conflict ? Known::conflict : all ? Known::same : Known::no;
+}
+
 /// Checks whose events these are, sums them up, and gives the record to the journal.
 void take(Context& context, http::Request& request, http::Responder responder, ingest::Accepted&& parsed,
           std::optional<std::uint32_t> skipped) {
@@ -96,9 +120,21 @@ void take(Context& context, http::Request& request, http::Responder responder, i
         http::problem(Status::forbidden, "An agent may report for its own workspace and owner only."));
   }
   if (!parsed.needs_record()) return record->responder.answer(accepted(parsed.events, skipped));
-  if (parsed.type == tracker::RecordType::boundary_keyed && !context.heart.registered())
-    return record->responder.answer(http::retry_later(
-        Status::service_unavailable, "Keys are taken once this replica has reached the database for the first time.", 5s));
+  if (parsed.type == tracker::RecordType::boundary_keyed) {
+    if (!context.heart.registered())
+      return record->responder.answer(http::retry_later(
+          Status::service_unavailable, "Keys are taken once this replica has reached the database for the first time.", 5s));
+    switch (known_keys(context, parsed)) {
+      case tracker::KeyMemory::Known::same:
+        context.ingest_metrics.duplicates(request.thread, metrics::EventKind::boundary, parsed.events);
+        return record->responder.answer(accepted(parsed.events, skipped));
+      case tracker::KeyMemory::Known::conflict:
+        context.ingest_metrics.events(request.thread, metrics::EventKind::boundary, metrics::IngestResult::invalid);
+        return record->responder.answer(
+            http::problem(Status::unprocessable_entity, "The idempotency key was used with another body."));
+      case tracker::KeyMemory::Known::no: break;
+    }
+  }
   record->type = parsed.type;
   record->payload = std::move(parsed.payload);
   record->volume.events = parsed.events;

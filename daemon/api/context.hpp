@@ -13,6 +13,7 @@
 #include "metrics/ingest_metrics.hpp"
 #include "metrics/registry.hpp"
 #include "metrics/report_metrics.hpp"
+#include "tracker/key_memory.hpp"
 
 namespace tally::daemon::api {
 
@@ -29,6 +30,7 @@ struct Context {
 
   Intake& intake;
   const Heart& heart;
+  tracker::KeyMemory& keys;
   db::PgStore& store;
   const tracker::Clock& clock;
   metrics::Registry& registry;
@@ -62,5 +64,6 @@ void get_healthz(Context&, http::Request&, http::Responder);
 Answer get_readyz(Context&, http::Request&);
 Answer get_metrics(Context&, http::Request&);
 void get_version(Context&, http::Request&, http::Responder);
+void get_openapi(Context&, http::Request&, http::Responder);
 
 }  // namespace tally::daemon::api

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "daemon/api/context.hpp"
+#include "daemon/api/openapi.hpp"
 #include "daemon/version.hpp"
 
 namespace tally::daemon::api {
@@ -41,6 +42,12 @@ Answer get_metrics(Context& context, http::Request& request) {
 
 void get_version(Context&, http::Request&, http::Responder responder) {
   responder.answer(http::json(Status::ok, fmt::format(R"({{"version":"{}","revision":"{}"}})", version(), revision())));
+}
+
+void get_openapi(Context&, http::Request&, http::Responder responder) {
+  Response answer;
+  answer.fixed_body = kOpenApi;
+  responder.answer(std::move(answer));
 }
 
 }  // namespace tally::daemon::api

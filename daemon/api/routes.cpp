@@ -31,6 +31,7 @@ constexpr Route kRoutes[] = {
     {Verb::get, "/readyz", Permission::open(), &get_readyz},
     {Verb::get, "/metrics", Permission::open(), &get_metrics},
     {Verb::get, "/version", Permission::open(), &get_version},
+    {Verb::get, "/api/v1/openapi.json", Permission::open(), &get_openapi},
 };
 
 }  // namespace

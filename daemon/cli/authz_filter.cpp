@@ -10,11 +10,6 @@ namespace {
 
 namespace json = boost::json;
 
-std::string_view shape(const authz::SqlCondition& sql) {
-  if (sql.where == "TRUE") return "always_true";
-  return sql.where == "FALSE" ? "always_false" : "conditional";
-}
-
 authz::PreparedSubject prepare_actor(const json::object& input) {
   const std::optional<SubjectText> text = read_subject(input);
   if (!text) throw BadCase("\"subject\" must be an object");
@@ -32,10 +27,7 @@ json::object answer(const json::object& input, std::string_view table_name) {
   const authz::Filter filter =
       authz::make_filter(prepare_actor(input), authz::ActionWord(action), authz::TypeWord(type));
   const authz::SqlCondition sql = authz::to_sql(filter, table);
-  return {{"table", table.name},
-          {"shape", shape(sql)},
-          {"sql", sql.where},
-          {"params", json::array(sql.params.begin(), sql.params.end())}};
+  return {{"table", table.name}, {"sql", sql.where}, {"params", json::array(sql.params.begin(), sql.params.end())}};
 }
 
 }  // namespace

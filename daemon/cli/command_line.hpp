@@ -3,6 +3,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 
@@ -38,7 +39,27 @@ CLI::App& add_command(CLI::App& parent, const std::string& name, const std::stri
 /// `--output json|table`.
 void add_output_option(CLI::App& command, OutputForm& form);
 
+/// A command whose options are one value, declared on the command by its constructor, and whose work is one function.
+template <class Options>
+void add_work(CommandLine& line, CLI::App& parent, const std::string& name, const std::string& purpose,
+              std::initializer_list<std::string_view> examples, int (*work)(const Options&)) {
+  CLI::App& command = add_command(parent, name, purpose, examples);
+  const auto options = std::make_shared<Options>(command);
+  command.callback([&line, options, work] { line.chosen = [options, work] { return work(*options); }; });
+}
+/// A word that only holds other commands.
+CLI::App& add_group(CLI::App& parent, const std::string& name, const std::string& purpose);
+
+/// The whole tree; also what the manual and the completions are made from.
+void add_all_commands(CommandLine& line);
+void add_authz_commands(CommandLine& line);
 void add_config_commands(CommandLine& line);
+void add_database_commands(CommandLine& line);
+void add_period_commands(CommandLine& line);
+void add_serve_command(CommandLine& line);
+void add_stream_commands(CommandLine& line);
+void add_token_commands(CommandLine& line);
+void add_user_commands(CommandLine& line);
 void add_version_command(CommandLine& line);
 
 }  // namespace tally::daemon::cli

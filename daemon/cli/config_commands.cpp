@@ -1,6 +1,5 @@
 #include <boost/json.hpp>
 #include <iostream>
-#include <memory>
 
 #include "daemon/cli/command_line.hpp"
 #include "daemon/cli/setting_flags.hpp"
@@ -61,23 +60,14 @@ int check(const Options& options) {
   }
 }
 
-void add(CommandLine& line, CLI::App& parent, const std::string& name, const std::string& purpose,
-         int (*work)(const Options&), std::initializer_list<std::string_view> examples) {
-  CLI::App& command = add_command(parent, name, purpose, examples);
-  const auto options = std::make_shared<Options>(command);
-  command.callback([&line, options, work] { line.chosen = [options, work] { return work(*options); }; });
-}
-
 }  // namespace
 
 void add_config_commands(CommandLine& line) {
-  CLI::App& group =
-      add_command(line.app, "config", "Check the configuration, or show it and where each value came from", {});
-  group.require_subcommand(1);
-  add(line, group, "check", "Say whether `serve` would accept the configuration", check,
-      {"config check", "config check --config ./tallyd.toml", "config check --output json"});
-  add(line, group, "show", "Print each setting, its value and where it came from; passwords are masked", show,
-      {"config show", "config show --listen unix:/run/tallyd/http.sock", "config show --output json"});
+  CLI::App& group = add_group(line.app, "config", "Check the configuration, or show it and where each value came from");
+  add_work(line, group, "check", "Say whether `serve` would accept the configuration",
+           {"config check", "config check --config ./tallyd.toml", "config check --output json"}, check);
+  add_work(line, group, "show", "Print each setting, its value and where it came from; passwords are masked",
+           {"config show", "config show --listen unix:/run/tallyd/http.sock", "config show --output json"}, show);
 }
 
 }  // namespace tally::daemon::cli

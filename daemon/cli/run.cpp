@@ -98,6 +98,12 @@ CLI::App& add_command(CLI::App& parent, const std::string& name, const std::stri
   return *command;
 }
 
+CLI::App& add_group(CLI::App& parent, const std::string& name, const std::string& purpose) {
+  CLI::App& group = add_command(parent, name, purpose, {});
+  group.require_subcommand(1);
+  return group;
+}
+
 void add_output_option(CLI::App& command, OutputForm& form) {
   command
       .add_option_function<std::string>(
@@ -110,16 +116,21 @@ void add_output_option(CLI::App& command, OutputForm& form) {
       });
 }
 
-int run(int argc, char** argv) {
-  keep_memory_private();
-  CommandLine line;
+void add_all_commands(CommandLine& line) {
   line.app.name("tallyd");
   line.app.description("Counts usage of developer workspaces exactly once, on every replica, into PostgreSQL.");
   line.app.footer("Each command has --help with examples.");
   line.app.require_subcommand(1);
   line.app.get_formatter()->column_width(44);
+  add_authz_commands(line);
   add_config_commands(line);
   add_version_command(line);
+}
+
+int run(int argc, char** argv) {
+  keep_memory_private();
+  CommandLine line;
+  add_all_commands(line);
   try {
     line.app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -109,16 +109,18 @@ asio::awaitable<void> Flusher::request_cut() {
     own_.back().flush.new_epoch_asked();
   }
   const std::uint64_t ticket = next_ticket_++;
+  cuts_asked_.store(ticket, std::memory_order_relaxed);
   journal_.request_cut(ticket);
   while (last_ticket_ < ticket) {
     co_await cut_waker_.wait(1s);
-    beats_.fetch_add(1, std::memory_order_relaxed);
+    beats_.fetch_add(1, std::memory_order_relaxed);  // a journal that owes a cut is its own part of the watchdog
   }
 }
 
 void Flusher::take_cut(const tracker::Cut& cut, std::vector<tracker::Shard::Part> shards, Volume acknowledged) {
   if (cut.ticket > 0) {
     last_ticket_ = cut.ticket;
+    cuts_answered_.store(cut.ticket, std::memory_order_relaxed);
     cut_waker_.wake();
   }
   if (cut.stream == tracker::StreamId{}) return;  // there was no stream yet

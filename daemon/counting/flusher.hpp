@@ -33,6 +33,9 @@ class Flusher {
   std::uint64_t last_good_cycle() const { return last_good_; }
   /// Grows as long as the loop turns, also while the database is away: feeds the watchdog. Thread-safe.
   std::uint64_t beats() const { return beats_.load(std::memory_order_relaxed); }
+  /// For the watchdog: a cut is owed by the journal, and how many it gave. Thread-safe.
+  bool cut_is_owed() const { return cuts_asked_.load(std::memory_order_relaxed) > cuts_answered(); }
+  std::uint64_t cuts_answered() const { return cuts_answered_.load(std::memory_order_relaxed); }
   /// Of the own live stream; `none` while all is well.
   tracker::StreamFlush::Alarm alarm() const;
   /// Acknowledged by this process and not yet known to be in the database. Thread-safe.
@@ -71,6 +74,8 @@ class Flusher {
   Volume pending_;                    // taken by cuts, not yet in the database
   std::uint64_t next_ticket_ = 1;
   std::uint64_t last_ticket_ = 0;  // answered
+  std::atomic<std::uint64_t> cuts_asked_{0};
+  std::atomic<std::uint64_t> cuts_answered_{0};
   std::uint64_t started_ = 0;
   std::uint64_t last_good_ = 0;
   tracker::SteadyTime trimmed_at_{};

@@ -80,6 +80,7 @@ void Intake::cut(const tracker::Cut& cut) {
   const auto collection = std::make_shared<Collection>(cut, threads_.size());
   for (std::size_t i = 0; i < threads_.size(); ++i) {
     asio::post(threads_[i]->executor, [this, collection, i, epoch = epoch_] {
+      if (collection->cut.sealed && on_sealed_) on_sealed_();
       collection->parts[i] = threads_[i]->shard.cut(epoch);
       {
         const std::lock_guard lock(threads_[i]->mutex);

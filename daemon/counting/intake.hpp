@@ -51,6 +51,9 @@ class Intake final : public tracker::Completions {
   /// Something should not wait for the flush interval; called on the counting executor.
   void on_cut(OnCut handler, std::function<void()> on_urgent);
 
+  /// A stream ended early (its disk failed); called on each http thread behind the last record of that stream.
+  void on_sealed(std::function<void()> handler) { on_sealed_ = std::move(handler); }
+
   /// Hands the record to the journal together with what else comes up in this turn of the event loop.
   void add(std::uint32_t thread, std::unique_ptr<PendingRecord> record);
   /// The next cut begins a new epoch (tracker/stream_flush.hpp). Thread-safe.
@@ -73,6 +76,7 @@ class Intake final : public tracker::Completions {
   std::vector<std::unique_ptr<Thread>> threads_;
   OnCut on_cut_;
   std::function<void()> on_urgent_;
+  std::function<void()> on_sealed_;
   std::atomic<bool> new_epoch_wanted_{false};
   std::atomic<bool> urgent_{false};
   std::uint64_t epoch_ = 1;  // the journal's thread

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <spdlog/logger.h>
 
 #include "daemon/http/endpoint.hpp"
 #include "daemon/http/service.hpp"
@@ -27,7 +26,7 @@ struct Limits {
   std::size_t linger = 16 * 1024 * 1024;       ///< read and thrown away after an early error
   std::size_t connections = 4096;
   std::size_t connections_per_peer = 1024;     ///< Unix sockets have no such limit; 0: none for anybody
-  std::size_t reserved_descriptors = 64;       ///< left to the journal and the database when RLIMIT_NOFILE is small
+  std::size_t reserved_descriptors = 24;       ///< beyond those open at `start`, kept free for the journal and the database
 };
 
 /// All but the tick are counted from a fixed point, whatever bytes trickle in between.
@@ -47,7 +46,6 @@ struct ServerOptions {
   Limits limits;
   Deadlines deadlines;
   bool insecure_http = false;  ///< allow plain HTTP beyond loopback
-  std::shared_ptr<spdlog::logger> log;  ///< the default logger when empty
 };
 
 /// An HTTP/1.1 server: n threads, each with an event loop and its own listening sockets.

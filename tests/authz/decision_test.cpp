@@ -47,5 +47,122 @@ TEST(SystemSubject, ThatActsForAUserNeedsAnOrg) {
   EXPECT_FALSE(decide(system("sub_agent_api"), Action::update, {Type::workspace, {}, "another", kOrg}).allowed);
 }
 
+constexpr std::string_view kOther = "00000018-0000-4000-8000-000000000018";
+
+PreparedSubject with_roles(const std::vector<std::string>& roles) {
+  Subject subject;
+  subject.id = kMe;
+  subject.roles.emplace();
+  for (const std::string& role : roles) subject.roles->push_back(expand_role(role).value());
+  subject.scope = expand_scope("coder:all").value();
+  return prepare(subject).value();
+}
+
+std::string in_org(const std::string& name) {
+  return name + ":" + std::string(kOrg);
+}
+
+TEST(Preparing, NeedsRolesAndAScope) {
+  Subject subject;
+  EXPECT_EQ(prepare(subject).error(), Errc::roles_missing);
+  subject.roles.emplace();
+  EXPECT_EQ(prepare(subject).error(), Errc::scope_missing);
+  subject.scope = expand_scope("coder:all").value();
+  EXPECT_TRUE(prepare(subject));
+}
+
+TEST(Preparing, KeepsMemberships) {
+  const PreparedSubject banned = with_roles({"member", in_org("organization-workspace-creation-ban")});
+  EXPECT_TRUE(banned.is_member_of(kOrg));
+  EXPECT_FALSE(banned.is_member_of(kOther));
+  EXPECT_FALSE(banned.is_member_of(""));
+}
+
+TEST(ADecision, SaysWhatSettledIt) {
+  Acl acl;
+  const std::string_view read[] = {"read"};
+  acl.set(kMe, read);
+  Acl everyone;
+  everyone.set(kOrg, read);
+  const Object mine{Type::workspace, {}, kMe, kOrg};
+  const auto reason = [](const PreparedSubject& subject, Action action, const Object& object) {
+    return word(decide(subject, action, object).reason);
+  };
+  const PreparedSubject stranger = with_roles({"member"});
+  const PreparedSubject member = with_roles({"member", in_org("organization-member")});
+  const PreparedSubject banned =
+      with_roles({in_org("organization-member"), in_org("organization-workspace-creation-ban")});
+  EXPECT_EQ(reason(with_roles({"owner"}), Action::read, mine), "site_role");
+  EXPECT_EQ(reason(stranger, Action::read, {Type::file, {}, kMe, {}}), "user_role");
+  EXPECT_EQ(reason(with_roles({in_org("organization-admin")}), Action::read, mine), "org_role");
+  EXPECT_EQ(reason(member, Action::read, mine), "member_role");
+  EXPECT_EQ(reason(stranger, Action::read, {Type::workspace, {}, kOther, kOrg, false, &acl}), "user_acl");
+  EXPECT_EQ(reason(member, Action::read, {Type::workspace, {}, kOther, kOrg, false, nullptr, &everyone}),
+            "everyone_acl");
+  EXPECT_EQ(reason(stranger, Action::read, mine), "no_grant");
+  EXPECT_EQ(reason(banned, Action::create, mine), "org_negative");
+}
+
+TEST(APrebuiltWorkspace, IsUpdatedAndDeletedByTemplateAdmins) {
+  const PreparedSubject admin = with_roles({"member", "template-admin"});
+  const PreparedSubject member = with_roles({"member", in_org("organization-member")});
+  const Object prebuilt{Type::workspace, {}, kPrebuildsUserId, kOrg};
+  const Object dormant{Type::workspace_dormant, {}, kPrebuildsUserId, kOrg};
+  const Object claimed{Type::workspace, {}, kOther, kOrg};
+  for (const Action action : {Action::update, Action::delete_}) {
+    EXPECT_TRUE(decide_workspace_or_prebuilt(admin, action, prebuilt).allowed);
+    EXPECT_TRUE(decide_workspace_or_prebuilt(admin, action, dormant).allowed);
+    EXPECT_FALSE(decide_workspace_or_prebuilt(admin, action, claimed).allowed);
+    EXPECT_FALSE(decide_workspace_or_prebuilt(member, action, prebuilt).allowed);
+    EXPECT_FALSE(decide(admin, action, prebuilt).allowed);
+  }
+  for (const Action action : {Action::create, Action::start, Action::ssh}) {
+    EXPECT_FALSE(decide_workspace_or_prebuilt(admin, action, prebuilt).allowed);
+  }
+}
+
+TEST(APrebuiltWorkspace, IsNotAskedAgainAfterAnErrorNorByItsAccessList) {
+  Acl acl;
+  const std::string_view update[] = {"update"};
+  acl.set(kMe, update);
+  const PreparedSubject only_scope_hinders = [] {
+    Subject subject;
+    subject.id = kMe;
+    subject.roles.emplace();
+    subject.scope = expand_scope("prebuilt_workspace:*").value();
+    return prepare(subject).value();
+  }();
+  EXPECT_FALSE(decide_workspace_or_prebuilt(only_scope_hinders, Action::update,
+                                            {Type::workspace, {}, kPrebuildsUserId, kOrg, false, &acl})
+                   .allowed);
+  const Decision conflict = decide_workspace_or_prebuilt(with_roles({"template-admin"}), Action::update,
+                                                         {Type::workspace, {}, kPrebuildsUserId, kOrg, true});
+  EXPECT_EQ(conflict.error, Errc::any_org_with_org);
+}
+
+TEST(AnUnknownWord, IsMatchedByStarsAndByItself) {
+  Subject subject;
+  subject.id = kMe;
+  subject.scope = expand_scope("coder:all").value();
+  const auto allows = [&](std::vector<Permission> permissions, std::string_view type, std::string_view action) {
+    subject.roles.emplace().push_back({"r", {{}, std::move(permissions)}, {}, {}});
+    return decide(prepare(subject).value(), ActionWord(action), {TypeWord(type), {}, {}, {}}).allowed;
+  };
+  EXPECT_TRUE(allows({{"*", "*", false}}, "mystery", "juggle"));
+  EXPECT_TRUE(allows({{"*", "read", false}}, "mystery", "read"));
+  EXPECT_FALSE(allows({{"*", "read", false}}, "mystery", "juggle"));
+  EXPECT_TRUE(allows({{"workspace", "*", false}}, "workspace", "juggle"));
+  EXPECT_TRUE(allows({{"mystery", "juggle", false}}, "mystery", "juggle"));
+  EXPECT_TRUE(allows({{"mystery", "*", false}}, "mystery", "read"));
+  EXPECT_TRUE(allows({{"*", "juggle", false}}, "workspace", "juggle"));
+  EXPECT_FALSE(allows({{"mystery", "juggle", false}}, "mystery", "read"));
+  EXPECT_FALSE(allows({{"mystery", "*", false}}, "enigma", "read"));
+  EXPECT_FALSE(allows({{"*", "*", false}, {"mystery", "juggle", true}}, "mystery", "juggle"));
+  EXPECT_TRUE(allows({{"*", "*", false}, {"mystery", "juggle", true}}, "mystery", "read"));
+  EXPECT_FALSE(allows({{"workspace", "read", false}}, "*", "read"));
+  EXPECT_FALSE(allows({{"workspace", "read", false}}, "workspace", "*"));
+  EXPECT_TRUE(allows({{"workspace", "*", false}}, "workspace", "*"));
+}
+
 }  // namespace
 }  // namespace tally::authz

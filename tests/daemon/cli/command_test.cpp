@@ -70,7 +70,8 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& usage) { return usage.param.name; });
 
 TEST(Command, HasHelpWithExamplesEverywhere) {
-  for (const char* command : {"config check", "config show", "version"}) {
+  for (const char* command :
+       {"config check", "config show", "version", "authz eval", "authz filter", "authz explain"}) {
     auto arguments = words(command);
     arguments.emplace_back("--help");
     const Ended ended = tallyd(arguments);
@@ -120,6 +121,19 @@ TEST(ConfigCommand, NeverPrintsAPassword) {
       const Ended ended = tallyd({"config", command, "--database-url", url});
       EXPECT_THAT(ended.out + ended.err, Not(HasSubstr("hunter2"))) << command << " " << url;
     }
+}
+
+TEST(AuthzCommand, AnswersCasesFromAFile) {
+  const auto file = std::filesystem::path(testing::TempDir()) / ("cases-" + std::to_string(::getpid()) + ".jsonl");
+  std::ofstream(file)
+      << R"({"name":"a","subject":{"id":"u","roles":["owner"],"scope":"coder:all"},"action":"read","object":{"type":"template"}})"
+      << "\nnot json\n";
+  const Ended ended = tallyd({"authz", "eval", file.string()});
+  std::filesystem::remove(file);
+  EXPECT_EQ(ended.code, 1);
+  EXPECT_THAT(ended.out, HasSubstr(R"({"name":"a","allow":true})"));
+  EXPECT_EQ(tallyd({"authz", "eval"}).code, 0) << "nothing on standard input is no case";
+  EXPECT_EQ(tallyd({"authz", "eval", "/nonexistent"}).code, 1);
 }
 
 TEST(Command, FailsWhenItsAnswerCannotBeWritten) {

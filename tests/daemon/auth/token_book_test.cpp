@@ -1,0 +1,222 @@
+#include "daemon/auth/token_book.hpp"
+
+#include <gtest/gtest.h>
+#include <openssl/sha.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "authz/decision.hpp"
+#include "daemon/auth/gate.hpp"
+#include "tests/support/fake_clock.hpp"
+#include "tests/support/payloads.hpp"
+
+namespace tally::daemon {
+namespace {
+
+using Verdict = TokenBook::Verdict;
+using authz::Action;
+using authz::Type;
+
+const std::string kSecret = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
+const std::string kOther = "1123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
+
+db::Token token(std::string id, db::SubjectKind kind = db::SubjectKind::system) {
+  db::Token made;
+  made.id = std::move(id);
+  made.kind = kind;
+  if (kind == db::SubjectKind::system) made.system_subject = "boundary_usage_tracker";
+  SHA256(reinterpret_cast<const unsigned char*>(kSecret.data()), kSecret.size(), made.secret_sha256.data());
+  return made;
+}
+
+db::Token agent_token(std::string id) {
+  db::Token made = token(std::move(id), db::SubjectKind::agent);
+  made.agent = db::AgentBinding{test::id(1), test::id(2), test::id(3), test::id(4), std::nullopt, false};
+  return made;
+}
+
+class TokenBookTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string folder = "/tmp/tally-book-XXXXXX";
+    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+    folder_ = folder;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::string file() const { return (folder_ / "rights.json").string(); }
+  static bool may(const TokenBook::Answer& answer, Action action, Type type) {
+    return authz::decide(answer.caller->subject, action, authz::Object{.type = type}).allowed;
+  }
+
+  std::filesystem::path folder_;
+  test::FakeClock clock_;
+};
+
+struct BearerCase {
+  std::string name;
+  std::string header;
+  bool good;
+};
+class ParseBearer : public testing::TestWithParam<BearerCase> {};
+
+TEST_P(ParseBearer, TakesOnlyTheDocumentedForm) { EXPECT_EQ(parse_bearer(GetParam().header).has_value(), GetParam().good); }
+
+INSTANTIATE_TEST_SUITE_P(
+    Headers, ParseBearer,
+    testing::Values(BearerCase{"good", "Bearer tly_abcdefghij_" + kSecret, true},
+                    BearerCase{"any_case_of_the_scheme", "bEARER tly_abcdefghij_" + kSecret, true},
+                    BearerCase{"several_spaces", "Bearer   tly_abcdefghij_" + kSecret, true},
+                    BearerCase{"empty", "", false}, BearerCase{"scheme_alone", "Bearer", false},
+                    BearerCase{"scheme_and_space", "Bearer ", false},
+                    BearerCase{"other_scheme", "Basic tly_abcdefghij_" + kSecret, false},
+                    BearerCase{"short_secret", "Bearer tly_abcdefghij_" + kSecret.substr(1), false},
+                    BearerCase{"long_secret", "Bearer tly_abcdefghij_" + kSecret + "x", false},
+                    BearerCase{"trailing_space", "Bearer tly_abcdefghij_" + kSecret + " ", false},
+                    BearerCase{"other_prefix", "Bearer tlx_abcdefghij_" + kSecret, false},
+                    BearerCase{"bad_character_in_id", "Bearer tly_abcdefghi-_" + kSecret, false},
+                    BearerCase{"bad_character_in_secret", "Bearer tly_abcdefghij_" + kSecret.substr(1) + "+", false},
+                    BearerCase{"no_separator", "Bearer tly_abcdefghijx" + kSecret, false}),
+    [](const auto& info) { return info.param.name; });
+
+TEST_F(TokenBookTest, KnowsATokenByItsSecretOnly) {
+  TokenBook book(file(), clock_);
+  EXPECT_EQ(book.check({"abcdefghij", kSecret}).verdict, Verdict::unknown);
+  book.learn(token("abcdefghij"), std::nullopt);
+  const auto answer = book.check({"abcdefghij", kSecret});
+  ASSERT_EQ(answer.verdict, Verdict::good);
+  EXPECT_EQ(answer.caller->name(), "system:boundary_usage_tracker");
+  EXPECT_EQ(book.check({"abcdefghij", kOther}).verdict, Verdict::refused);
+  EXPECT_EQ(book.check({"zbcdefghij", kSecret}).verdict, Verdict::unknown);
+}
+
+TEST_F(TokenBookTest, RefusesFromTheInstantOfExpiry) {
+  TokenBook book(file(), clock_);
+  db::Token brief = token("abcdefghij");
+  brief.expires_at_us = (clock_.wall().time_since_epoch().count() + 1000) * 1000;
+  book.learn(brief, std::nullopt);
+  clock_.advance(std::chrono::milliseconds(999));
+  EXPECT_EQ(book.check({"abcdefghij", kSecret}).verdict, Verdict::good);
+  clock_.advance(std::chrono::milliseconds(1));
+  EXPECT_EQ(book.check({"abcdefghij", kSecret}).verdict, Verdict::refused);
+}
+
+TEST_F(TokenBookTest, ARevocationIsNeverTakenBackByAnOlderView) {
+  TokenBook book(file(), clock_);
+  const db::Token before = token("abcdefghij");
+  book.learn(before, std::nullopt);
+  ASSERT_EQ(book.check({"abcdefghij", kSecret}).verdict, Verdict::good);
+  book.forget("abcdefghij", 5);
+  EXPECT_EQ(book.check({"abcdefghij", kSecret}).verdict, Verdict::refused);
+  book.learn(before, std::nullopt);  // an answer of the database that was under way
+  EXPECT_EQ(book.check({"abcdefghij", kSecret}).verdict, Verdict::refused);
+}
+
+TEST_F(TokenBookTest, RemembersHashesAndRightsOverARestartAndKeepsNoSecret) {
+  {
+    TokenBook book(file(), clock_);
+    db::RightsChanges changes;
+    changes.version = 7;
+    changes.tokens = {token("abcdefghij"), agent_token("agentagent")};
+    changes.tokens.front().scopes = {"boundary_usage:update"};
+    book.apply(changes);
+    EXPECT_TRUE(book.dirty());
+    ASSERT_TRUE(book.save());
+    EXPECT_FALSE(book.dirty());
+  }
+  std::ifstream saved(file());
+  const std::string text((std::istreambuf_iterator<char>(saved)), {});
+  EXPECT_EQ(text.find(kSecret), std::string::npos);
+  EXPECT_EQ(std::filesystem::status(file()).permissions(), std::filesystem::perms(0600));
+
+  TokenBook book(file(), clock_);
+  EXPECT_EQ(book.version(), 7);
+  const auto answer = book.check({"abcdefghij", kSecret});
+  ASSERT_EQ(answer.verdict, Verdict::good);
+  EXPECT_TRUE(may(answer, Action::update, Type::boundary_usage));
+  EXPECT_FALSE(may(answer, Action::read, Type::boundary_usage)) << "the scope narrows";
+  EXPECT_EQ(book.check({"agentagent", kSecret}).verdict, Verdict::good);
+}
+
+TEST_F(TokenBookTest, ADamagedFileIsAsGoodAsNone) {
+  for (const char* text : {"", "{", "[]", R"({"format":1})", R"({"format":1,"version":3,"tokens":[{"id":1}],"users":[]})",
+                           R"({"format":99,"version":3,"tokens":[],"users":[]})"}) {
+    std::ofstream(file()) << text;
+    TokenBook book(file(), clock_);
+    EXPECT_EQ(book.version(), 0) << text;
+  }
+}
+
+TEST_F(TokenBookTest, AUsersTokenFollowsTheUsersRoles) {
+  TokenBook book(file(), clock_);
+  db::Token made = token("abcdefghij", db::SubjectKind::user);
+  made.user_id = test::id(5);
+  db::RightsChanges changes;
+  changes.version = 1;
+  changes.tokens = {made};
+  changes.users = {db::User{test::id(5), "ann", "", {"owner"}, 1}};
+  book.apply(changes);
+  EXPECT_TRUE(may(book.check({"abcdefghij", kSecret}), Action::read, Type::audit_log));
+
+  changes = {};
+  changes.version = 2;
+  changes.users = {db::User{test::id(5), "ann", "", {}, 2}};
+  book.apply(changes);
+  EXPECT_FALSE(may(book.check({"abcdefghij", kSecret}), Action::read, Type::audit_log));
+}
+
+TEST_F(TokenBookTest, NoHumanRoleReachesBoundaryUsage) {  // BU-28
+  TokenBook book(file(), clock_);
+  db::Token made = token("abcdefghij", db::SubjectKind::user);
+  made.user_id = test::id(5);
+  for (const char* role : {"owner", "auditor", "template-admin", "user-admin", "member"}) {
+    db::RightsChanges changes;
+    changes.version = 1;
+    changes.tokens = {made};
+    changes.users = {db::User{test::id(5), "ann", "", {role}, 1}};
+    book.apply(changes);
+    const auto answer = book.check({"abcdefghij", kSecret});
+    ASSERT_EQ(answer.verdict, Verdict::good);
+    for (const Action action : {Action::read, Action::update, Action::delete_})
+      EXPECT_FALSE(may(answer, action, Type::boundary_usage)) << role;
+  }
+}
+
+TEST_F(TokenBookTest, AnAllowListNarrowsAToken) {
+  TokenBook book(file(), clock_);
+  db::Token made = token("abcdefghij");
+  made.allow_list = {"workspace:" + test::id(1).to_string()};
+  book.learn(made, std::nullopt);
+  const auto answer = book.check({"abcdefghij", kSecret});
+  ASSERT_EQ(answer.verdict, Verdict::good);
+  EXPECT_FALSE(may(answer, Action::update, Type::boundary_usage));
+}
+
+TEST_F(TokenBookTest, ATokenWhoseRightsDoNotExpandIsRefused) {
+  TokenBook book(file(), clock_);
+  db::Token made = token("abcdefghij");
+  made.scopes = {"no_such:scope"};
+  book.learn(made, std::nullopt);
+  EXPECT_EQ(book.check({"abcdefghij", kSecret}).verdict, Verdict::refused);
+}
+
+TEST_F(TokenBookTest, AnAgentReportsForItsOwnWorkspaceAndOwnerOnly) {
+  TokenBook book(file(), clock_);
+  book.learn(agent_token("agentagent"), std::nullopt);
+  const auto answer = book.check({"agentagent", kSecret});
+  ASSERT_EQ(answer.verdict, Verdict::good);
+  EXPECT_TRUE(admits_event(*answer.caller, test::id(1), test::id(2)));
+  EXPECT_FALSE(admits_event(*answer.caller, test::id(9), test::id(2)));
+  EXPECT_FALSE(admits_event(*answer.caller, test::id(1), test::id(9)));
+  EXPECT_FALSE(may(answer, Action::update, Type::boundary_usage)) << "only event by event";
+
+  db::Token narrowed = agent_token("agentaback");
+  narrowed.allow_list = {"workspace:" + test::id(1).to_string()};
+  book.learn(narrowed, std::nullopt);
+  EXPECT_FALSE(admits_event(*book.check({"agentaback", kSecret}).caller, test::id(1), test::id(2)))
+      << "the stored list no longer admits the owner";
+}
+
+}  // namespace
+}  // namespace tally::daemon
