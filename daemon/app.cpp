@@ -125,6 +125,10 @@ class App {
     intake_.attach(journal_);
     intake_.on_sealed([this] { keys_.forget_all(); });
     flusher_.on_released([this] { drainer_.urge(); });
+    schema_.on_ready([this] {
+      heart_.urge();
+      drainer_.urge();
+    });
     heart_.on_rights([this](std::int64_t version) { rights_.seen(version); });
   }
 

@@ -99,7 +99,6 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
   }
   asio::awaitable<bool> wait(bool write_too);
   asio::awaitable<bool> ready();
-  asio::awaitable<ResultPtr> next();
   asio::awaitable<Result<ResultPtr>> collect();
   asio::awaitable<Result<void>> prepare(const Query& query);
   bool send(const Query& query, const Params& params);
@@ -278,11 +277,6 @@ asio::awaitable<bool> Connection::Impl::ready() {
   }
 }
 
-asio::awaitable<ResultPtr> Connection::Impl::next() {
-  if (!co_await ready()) co_return nullptr;
-  co_return ResultPtr(PQgetResult(connection_));
-}
-
 /// Reads one command to its very end. In the extended protocol the rows come before the commit; only ReadyForQuery, for
 /// which libpq answers a null result on a healthy connection, says that the implicit transaction has committed.
 asio::awaitable<Result<ResultPtr>> Connection::Impl::collect() {
@@ -388,7 +382,8 @@ asio::awaitable<Result<std::vector<Rows>>> Connection::Impl::transact(std::span<
       if (PQstatus(connection_) != CONNECTION_OK) co_return running.finished<Answer>(failure());
     }
   }
-  const ResultPtr sync = co_await next();
+  if (!co_await ready()) co_return running.finished<Answer>(failure());
+  const ResultPtr sync(PQgetResult(connection_));
   const bool synced = sync && PQresultStatus(sync.get()) == PGRES_PIPELINE_SYNC;
   if (!synced || PQexitPipelineMode(connection_) != 1) co_return running.finished<Answer>(failure());
   // An answer that says "failed" came before COMMIT was reached, so it is decisive; the open block is left by dropping.

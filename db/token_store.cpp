@@ -244,11 +244,16 @@ asio::awaitable<Result<void>> run_touch(Pool& pool, std::vector<std::string> ids
   co_return Result<void>();
 }
 
-asio::awaitable<Result<RightsChanges>> run_changes(Pool& pool, std::int64_t since) {
+/// Not inside the coroutine: GCC 12 destroys the elements of a braced list in a coroutine twice.
+std::vector<Statement> changes_since(std::int64_t version) {
   Params after;
-  after.int8(since);
+  after.int8(version);
   // The version first: rows that are read later can only be newer, and are then read again next time.
-  const Statement statements[] = {{&kRightsVersion, {}}, {&kChangedTokens, after}, {&kChangedUsers, after}, {&kDeletedUsers, after}};
+  return {{&kRightsVersion, {}}, {&kChangedTokens, after}, {&kChangedUsers, after}, {&kDeletedUsers, after}};
+}
+
+asio::awaitable<Result<RightsChanges>> run_changes(Pool& pool, std::int64_t since) {
+  const std::vector<Statement> statements = changes_since(since);
   Result<std::vector<Rows>> results = co_await pool.transact(statements, kTimeout);
   if (!results) co_return results.error();
   RightsChanges changes;

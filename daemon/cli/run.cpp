@@ -124,6 +124,7 @@ void add_all_commands(CommandLine& line) {
   line.app.get_formatter()->column_width(44);
   add_authz_commands(line);
   add_config_commands(line);
+  add_serve_command(line);
   add_version_command(line);
 }
 

@@ -53,6 +53,7 @@ class Drainer {
   journal::Reader reader_;
   Waker waker_;
   StreamDriver driver_;
+  const StreamDriver::Announce no_announcement_;
   std::map<tracker::StreamId, std::unique_ptr<Foreign>> foreign_;
   std::vector<Trouble> troubles_;
   std::map<tracker::StreamId, std::string> told_;  ///< a trouble is logged once

@@ -38,7 +38,7 @@ Flusher::Flusher(asio::any_io_executor executor, const CountingParts& parts, Int
                  std::chrono::milliseconds interval, std::chrono::milliseconds journal_retention)
     : executor_(executor), parts_(parts), intake_(intake), journal_(journal), interval_(interval),
       journal_retention_(journal_retention), reader_(parts.directory), waker_(executor), cut_waker_(executor),
-      driver_(parts_, reader_, waker_) {
+      driver_(parts_, reader_, waker_), announce_([this] { return announce(); }) {
   intake_.on_cut([this](const tracker::Cut& cut, std::vector<tracker::Shard::Part> shards, Volume acknowledged) {
     take_cut(cut, std::move(shards), acknowledged);
   },
@@ -81,18 +81,18 @@ void Flusher::forget_pending(Own& own) {
 }
 
 asio::awaitable<bool> Flusher::cycle() {
-  if (own_.empty() || own_.back().flush.idle()) co_await request_cut();
-  bool all = true;
+  // While a stream is behind, its records wait in the shards and, past their bounds, in the journal alone.
+  const bool behind = !own_.empty() && own_.back().flush.applied() < own_.back().cut_at;
+  if (!behind) co_await request_cut();
+  bool all = !behind;
   for (auto own = own_.begin(); own != own_.end();) {
-    if (own->flush.applied() < own->cut_at || !own->flush.idle()) {
-      // A boot that never counted anything leaves no row behind.
-      if (own->cut_at > 0) {
-        const bool done = co_await driver_.drive(own->flush, [this] { return announce(); }, stopping_);
-        all = all && done;
-        if (done) {
-          forget_pending(*own);
-          co_await trim(own->flush);
-        }
+    // A boot that never counted anything leaves no row behind.
+    if (own->flush.applied() < own->cut_at) {
+      const bool done = co_await driver_.drive(own->flush, announce_, stopping_);
+      all = all && done;
+      if (done) {
+        forget_pending(*own);
+        co_await trim(own->flush);
       }
     }
     report_alarm(*own);

@@ -67,6 +67,7 @@ class Flusher {
   Waker waker_;
   Waker cut_waker_;
   StreamDriver driver_;
+  StreamDriver::Announce announce_;
   std::function<void()> on_released_;
 
   std::list<Own> own_;  // the live one is the last

@@ -27,6 +27,7 @@ class Heart {
         DiskThread& disk, metrics::ReportMetrics& metrics);
 
   boost::asio::awaitable<void> run();
+  void urge() { waker_.wake(); }
   void stop();
 
   /// Called with the version of the rights after each heartbeat.

@@ -30,6 +30,7 @@ boost::asio::awaitable<void> SchemaKeeper::run() {
     if (status && status->state == db::SchemaState::current) {
       note({});
       log::info("the database's schema is up to date", {{"version", status->version}});
+      if (on_ready_) on_ready_();
       co_return;
     }
     if (status)

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <mutex>
 #include <string>
 
@@ -14,6 +15,8 @@ class SchemaKeeper {
 
   boost::asio::awaitable<void> run();
   void stop();
+  /// Called once, when the schema can be used.
+  void on_ready(std::function<void()> handler) { on_ready_ = std::move(handler); }
   /// Empty while the schema is the one this program knows. Thread-safe.
   std::string problem() const;
 
@@ -22,6 +25,7 @@ class SchemaKeeper {
 
   db::Pool& pool_;
   Waker waker_;
+  std::function<void()> on_ready_;
   bool stopping_ = false;
   mutable std::mutex mutex_;  ///< guards `problem_`
   std::string problem_ = "not looked at yet: the database has not been reached";
