@@ -97,6 +97,13 @@ class PayloadWriter {
   }
   void grow();
   void put_number(std::uint64_t number) {
+    if (number < 0x4000) [[likely]] {  // both lengths without a branch, which no predictor would get right
+      const unsigned more = number >= 0x80;
+      at_[0] = static_cast<char>(number | more << 7);
+      at_[1] = static_cast<char>(number >> 7);
+      at_ += 1 + more;
+      return;
+    }
     while (number >= 0x80) {
       *at_++ = static_cast<char>(number | 0x80);
       number >>= 7;

@@ -1,4 +1,6 @@
 #pragma once
+#include <bit>
+
 #include "tracker/uuid.hpp"
 
 #if defined(__SSE2__)
@@ -22,7 +24,16 @@ inline constexpr auto kHexValues = make_hex_values();
 inline constexpr std::array<std::uint8_t, 16> kPairAt = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
 
 inline bool has_uuid_dashes(const char* text) noexcept {
-  return ((text[8] ^ '-') | (text[13] ^ '-') | (text[18] ^ '-') | (text[23] ^ '-')) == 0;
+  std::uint64_t from_8, from_16;
+  std::memcpy(&from_8, text + 8, sizeof from_8);
+  std::memcpy(&from_16, text + 16, sizeof from_16);
+  if constexpr (std::endian::native == std::endian::big) {
+    from_8 = __builtin_bswap64(from_8);
+    from_16 = __builtin_bswap64(from_16);
+  }
+  constexpr std::uint64_t kAt8And13 = 0x0000'ff00'0000'00ff, kAt18And23 = 0xff00'0000'00ff'0000,
+                          kDashes = 0x2d2d'2d2d'2d2d'2d2d;
+  return (((from_8 ^ kDashes) & kAt8And13) | ((from_16 ^ kDashes) & kAt18And23)) == 0;
 }
 
 inline bool parse_uuid_portable(const char* text, Uuid& out) noexcept {
@@ -37,15 +48,16 @@ inline bool parse_uuid_portable(const char* text, Uuid& out) noexcept {
 }
 
 #if defined(__SSE2__)
-/// 16 hex digits to 8 numbers, each in the low byte of a 16-bit lane. `bad` collects a mark for every other character.
+/// 16 hex digits to 8 numbers, each in the low byte of a 16-bit lane. `bad` gets the high bit of every other
+/// character's lane. Numbers and letters are moved to 0..9 and 10..15 apart from each other, everything else to above
+/// 15 in both; the least counts.
 inline __m128i decode_16_digits(__m128i digits, __m128i& bad) noexcept {
-  const __m128i number = _mm_sub_epi8(digits, _mm_set1_epi8('0'));
-  const __m128i is_number = _mm_cmpeq_epi8(_mm_min_epu8(number, _mm_set1_epi8(9)), number);
-  const __m128i letter = _mm_sub_epi8(_mm_or_si128(digits, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
-  const __m128i is_letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(5)), letter);
-  bad = _mm_or_si128(bad, _mm_cmpeq_epi8(_mm_or_si128(is_number, is_letter), _mm_setzero_si128()));
-  const __m128i values = _mm_or_si128(_mm_and_si128(is_number, number),
-                                      _mm_andnot_si128(is_number, _mm_add_epi8(letter, _mm_set1_epi8(10))));
+  const __m128i top = _mm_add_epi8(digits, _mm_set1_epi8(static_cast<char>(0xff - '9')));
+  const __m128i number = _mm_sub_epi8(_mm_subs_epu8(top, _mm_set1_epi8(6)), _mm_set1_epi8(static_cast<char>(0xf0)));
+  const __m128i upper = _mm_and_si128(digits, _mm_set1_epi8(static_cast<char>(0xdf)));
+  const __m128i letter = _mm_adds_epu8(_mm_sub_epi8(upper, _mm_set1_epi8('A')), _mm_set1_epi8(10));
+  const __m128i values = _mm_min_epu8(number, letter);
+  bad = _mm_or_si128(bad, _mm_adds_epu8(values, _mm_set1_epi8(127 - 15)));
   return _mm_and_si128(_mm_or_si128(_mm_slli_epi16(values, 4), _mm_srli_epi16(values, 8)), _mm_set1_epi16(0xff));
 }
 

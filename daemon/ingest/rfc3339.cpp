@@ -1,88 +1,108 @@
 #include "daemon/ingest/rfc3339.hpp"
 
+#include "daemon/ingest/detail/text_scan.hpp"
+
 namespace tally::ingest {
 namespace {
 
-/// Takes fixed pieces off the front of a text; `ok` stays false after the first one that is not there.
-struct Pieces {
-  std::string_view text;
-  bool ok = true;
+using Instant = std::chrono::sys_time<std::chrono::microseconds>;
+using detail::is_digit;
 
-  int number(std::size_t digits) {
-    int value = 0;
-    if (text.size() < digits) return fail();
-    for (std::size_t i = 0; i < digits; ++i) {
-      if (!is_digit(text[i])) return fail();
-      value = value * 10 + (text[i] - '0');
-    }
-    text.remove_prefix(digits);
-    return value;
-  }
-  char one_of(std::string_view wanted) {
-    if (text.empty() || wanted.find(text.front()) == std::string_view::npos) return static_cast<char>(fail());
-    const char found = text.front();
-    text.remove_prefix(1);
-    return found;
-  }
-  std::chrono::microseconds fraction() {
-    if (text.empty() || text.front() != '.') return {};
-    text.remove_prefix(1);
-    if (text.empty() || !is_digit(text.front())) fail();
-    int value = 0;
-    for (int worth = 100'000; !text.empty() && is_digit(text.front()); worth /= 10) {
-      value += (text.front() - '0') * worth;
-      text.remove_prefix(1);
-    }
-    return std::chrono::microseconds(value);
-  }
+constexpr std::string_view kLayout = "0000-00-00T00:00:00";
 
- private:
-  static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-  int fail() {
-    ok = false;
-    return 0;
+unsigned two_digits(const char* at) {
+  return static_cast<unsigned>((at[0] - '0') * 10 + (at[1] - '0'));
+}
+
+bool has_layout_at(const char* at, std::size_t from, std::size_t to) {
+  bool wrong = false;
+  for (std::size_t i = from; i < to; ++i) wrong |= kLayout[i] == '0' ? !is_digit(at[i]) : at[i] != kLayout[i];
+  return !wrong;
+}
+
+/// Digits and separators are where they belong, but for the "T".
+bool has_layout(const char* at) {
+#if defined(__SSE2__)
+  constexpr int kDigits = 0b1101'1011'0110'1111, kSeparators = 0b0010'0000'1001'0000;
+  const __m128i text = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+  const __m128i layout = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kLayout.data()));
+  const __m128i value = _mm_sub_epi8(text, _mm_set1_epi8('0'));
+  const int digits = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(value, _mm_set1_epi8(9)), value));
+  const int separators = _mm_movemask_epi8(_mm_cmpeq_epi8(text, layout));
+  return (digits & kDigits) == kDigits && (separators & kSeparators) == kSeparators &&
+         has_layout_at(at, 16, kLayout.size());
+#else
+  return has_layout_at(at, 0, 10) && has_layout_at(at, 11, kLayout.size());
+#endif
+}
+
+/// A time as it is written, in range each by itself.
+struct Written {
+  std::chrono::year_month_day date;
+  unsigned hour, minute, second;
+  std::chrono::microseconds part{};
+  std::chrono::minutes ahead_of_utc{};
+
+  /// The first instant of its minute.
+  Instant minute_start() const {
+    return std::chrono::sys_days(date) + std::chrono::hours(hour) + std::chrono::minutes(minute) - ahead_of_utc;
+  }
+  bool is_leap_second() const {
+    const Instant next = minute_start() + std::chrono::minutes(1);
+    return second == 60 && next == std::chrono::floor<std::chrono::days>(next);
   }
 };
 
-std::chrono::minutes offset(Pieces& pieces) {
-  const char sign = pieces.one_of("Zz+-");
-  if (sign != '+' && sign != '-') return {};
-  const int hours = pieces.number(2);
-  pieces.one_of(":");
-  const int minutes = pieces.number(2);
-  if (hours > 23 || minutes > 59) pieces.ok = false;
-  const std::chrono::minutes size(hours * 60 + minutes);
-  return sign == '+' ? size : -size;
+/// "Z" or an offset such as "+01:00".
+const char* read_offset(const char* at, const char* end, std::chrono::minutes& out) {
+  if (at == end) return nullptr;
+  if (*at == 'Z' || *at == 'z') return at + 1;
+  if (end - at < 6 || (*at != '+' && *at != '-')) return nullptr;
+  if (!is_digit(at[1]) || !is_digit(at[2]) || at[3] != ':' || !is_digit(at[4]) || !is_digit(at[5])) return nullptr;
+  const unsigned hours = two_digits(at + 1), minutes = two_digits(at + 4);
+  if (hours > 23 || minutes > 59) return nullptr;
+  out = std::chrono::minutes(hours * 60 + minutes);
+  if (*at == '-') out = -out;
+  return at + 6;
+}
+
+const char* read_fraction(const char* at, const char* end, std::chrono::microseconds& out) {
+  if (at == end || *at != '.') return at;
+  if (++at == end || !is_digit(*at)) return nullptr;
+  int value = 0;
+  for (int worth = 100'000; at < end && is_digit(*at); ++at, worth /= 10) value += (*at - '0') * worth;
+  out = std::chrono::microseconds(value);
+  return at;
+}
+
+const char* read(const char* at, const char* end, Written& out) {
+  using namespace std::chrono;
+  if (end - at < static_cast<std::ptrdiff_t>(kLayout.size()) || !has_layout(at) || (at[10] | 0x20) != 't')
+    return nullptr;
+  const unsigned year_number = two_digits(at) * 100 + two_digits(at + 2);
+  out.date = {year(static_cast<int>(year_number)), month(two_digits(at + 5)), day(two_digits(at + 8))};
+  out.hour = two_digits(at + 11);
+  out.minute = two_digits(at + 14);
+  out.second = two_digits(at + 17);
+  if (!out.date.ok() || out.hour > 23 || out.minute > 59) return nullptr;
+  at = read_fraction(at + kLayout.size(), end, out.part);
+  if (at == nullptr || (at = read_offset(at, end, out.ahead_of_utc)) == nullptr) return nullptr;
+  return out.second < 60 || out.is_leap_second() ? at : nullptr;
 }
 
 }  // namespace
 
-std::optional<std::chrono::sys_time<std::chrono::microseconds>> parse_rfc3339(std::string_view text) noexcept {
-  using namespace std::chrono;
-  Pieces pieces{text};
-  const int y = pieces.number(4);
-  pieces.one_of("-");
-  const int m = pieces.number(2);
-  pieces.one_of("-");
-  const int d = pieces.number(2);
-  pieces.one_of("Tt");
-  const int hour_number = pieces.number(2);
-  pieces.one_of(":");
-  const int minute_number = pieces.number(2);
-  pieces.one_of(":");
-  const int second_number = pieces.number(2);
-  const microseconds part = pieces.fraction();
-  const minutes ahead_of_utc = offset(pieces);
-  if (!pieces.ok || !pieces.text.empty()) return std::nullopt;
+std::optional<Instant> parse_rfc3339(std::string_view text) noexcept {
+  Written written;
+  const char* const end = text.data() + text.size();
+  if (text.empty() || read(text.data(), end, written) != end) return std::nullopt;
+  if (written.second == 60) return written.minute_start() + std::chrono::minutes(1);
+  return written.minute_start() + std::chrono::seconds(written.second) + written.part;
+}
 
-  const year_month_day date{year(y), month(static_cast<unsigned>(m)), day(static_cast<unsigned>(d))};
-  if (!date.ok() || hour_number > 23 || minute_number > 59 || second_number > 60) return std::nullopt;
-  const sys_time<microseconds> minute_start =
-      sys_days(date) + hours(hour_number) + minutes(minute_number) - ahead_of_utc;
-  if (second_number < 60) return minute_start + seconds(second_number) + part;
-  const bool last_of_day = minute_start + minutes(1) == floor<days>(minute_start + minutes(1));
-  if (!last_of_day) return std::nullopt;
-  return minute_start + minutes(1);
+const char* skip_rfc3339(const char* at, const char* end) noexcept {
+  Written written;
+  return read(at, end, written);
 }
 
 }  // namespace tally::ingest

@@ -10,4 +10,7 @@ namespace tally::ingest {
 /// "T".
 std::optional<std::chrono::sys_time<std::chrono::microseconds>> parse_rfc3339(std::string_view text) noexcept;
 
+/// Where the time that starts at `at` ends, or null if none does.
+const char* skip_rfc3339(const char* at, const char* end) noexcept;
+
 }  // namespace tally::ingest

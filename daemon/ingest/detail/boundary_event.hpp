@@ -1,4 +1,5 @@
 #pragma once
+#include "daemon/ingest/detail/boundary_scanner.hpp"
 #include "daemon/ingest/detail/values.hpp"
 #include "tracker/record.hpp"
 
@@ -8,6 +9,7 @@ namespace tally::ingest::detail {
 /// wants it.
 struct BoundaryEvent {
   using Event = tracker::Increment;
+  using Scanner = BoundaryScanner;
   using Encoder = tracker::BoundaryEncoder;
   using KeyedEncoder = tracker::KeyedEncoder;
   static constexpr tracker::RecordType kRecord = tracker::RecordType::boundary;
@@ -18,18 +20,9 @@ struct BoundaryEvent {
   /// The strict reading, which decides and explains.
   static void read(JsonReader& reader, const Place& place, Findings& findings, Event& out);
 
-  /// Reads an event of the expected shape that starts at `at` and returns where it ends; null: unusual or wrong, let
-  /// `read` decide. Whatever this takes, `read` takes with the same result. `kLines`: the event may not hold a line
-  /// break.
-  template <bool kLines>
-  static const char* scan(const char* at, const char* end, Event& out);
-
   /// What two events with the same key must agree in: what is counted. Member order, letter case, `time` and unknown
   /// members are left out, so that a client may send the same event again in another spelling.
   static void append_canonical(const Event& event, std::string& out);
 };
-
-extern template const char* BoundaryEvent::scan<true>(const char*, const char*, Event&);
-extern template const char* BoundaryEvent::scan<false>(const char*, const char*, Event&);
 
 }  // namespace tally::ingest::detail

@@ -2,17 +2,12 @@
 
 #include <simdjson.h>
 
+#include <utility>
+
 #include "tracker/uuid_decode.hpp"
 
 namespace tally::ingest::detail {
 namespace {
-
-constexpr bool is_space(char c) {
-  return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-constexpr bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 
 void append_utf8(std::string& out, unsigned code) {
   const auto put = [&](unsigned byte) { out += static_cast<char>(byte); };
@@ -33,22 +28,6 @@ void append_utf8(std::string& out, unsigned code) {
   }
 }
 
-/// The first quote, backslash, control character or byte beyond ASCII at or after `at`.
-const char* find_special(const char* at, const char* end) {
-#if defined(__SSE2__)
-  for (; end - at >= 16; at += 16) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-    const __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
-    const __m128i backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
-    const __m128i low_or_high = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));  // signed: bytes beyond ASCII are negative
-    const int mask = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), low_or_high));
-    if (mask != 0) return at + __builtin_ctz(static_cast<unsigned>(mask));
-  }
-#endif
-  while (at < end && *at != '"' && *at != '\\' && static_cast<signed char>(*at) >= 0x20) ++at;
-  return at;
-}
-
 }  // namespace
 
 void JsonReader::fail(const char* why, const char* where) {
@@ -57,91 +36,6 @@ void JsonReader::fail(const char* why, const char* where) {
     failed_at_ = where;
   }
   at_ = end_;
-}
-
-void JsonReader::skip_space() {
-  while (at_ < end_ && is_space(*at_)) ++at_;
-}
-
-JsonKind JsonReader::peek() {
-  if (failed()) return JsonKind::none;
-  skip_space();
-  if (at_ == end_) {
-    fail("a value is missing");
-    return JsonKind::none;
-  }
-  switch (*at_) {
-    case '{':
-      return JsonKind::object;
-    case '[':
-      return JsonKind::array;
-    case '"':
-      return JsonKind::string;
-    case 't':
-    case 'f':
-      return JsonKind::boolean;
-    case 'n':
-      return JsonKind::null;
-    default:
-      break;
-  }
-  if (*at_ == '-' || is_digit(*at_)) return JsonKind::number;
-  fail("expected a value");
-  return JsonKind::none;
-}
-
-void JsonReader::enter() {
-  ++at_;
-  fresh_ = true;
-  if (++depth_ > kDepthLimit) fail("nested deeper than 8", at_ - 1);
-}
-
-void JsonReader::enter_object() {
-  enter();
-}
-void JsonReader::enter_array() {
-  enter();
-}
-
-bool JsonReader::leave_or_separate(char closing) {
-  if (failed()) return false;
-  skip_space();
-  const bool first = std::exchange(fresh_, false);
-  if (at_ < end_ && *at_ == closing) {
-    ++at_;
-    --depth_;
-    return false;
-  }
-  if (first) return true;
-  if (at_ == end_ || *at_ != ',') {
-    fail(closing == '}' ? "expected ',' or '}'" : "expected ',' or ']'");
-    return false;
-  }
-  ++at_;
-  skip_space();
-  return true;
-}
-
-bool JsonReader::next_member(std::string_view& name) {
-  if (!leave_or_separate('}')) return false;
-  if (at_ == end_ || *at_ != '"') {
-    fail("expected the name of a member");
-    return false;
-  }
-  ++at_;
-  name = quoted(name_, true);
-  if (failed()) return false;
-  skip_space();
-  if (at_ == end_ || *at_ != ':') {
-    fail("expected ':'");
-    return false;
-  }
-  ++at_;
-  return true;
-}
-
-bool JsonReader::next_element() {
-  return leave_or_separate(']') && peek() != JsonKind::none;
 }
 
 void JsonReader::literal(std::string_view word) {
@@ -155,11 +49,6 @@ bool JsonReader::boolean() {
   const bool value = *at_ == 't';
   literal(value ? "true" : "false");
   return value;
-}
-
-std::string_view JsonReader::string() {
-  ++at_;
-  return quoted(value_, true);
 }
 
 std::string_view JsonReader::number() {
@@ -284,7 +173,7 @@ bool JsonReader::escape(std::string* decoded) {
   return true;
 }
 
-std::string_view JsonReader::quoted(std::string& decoded, bool wanted) {
+std::string_view JsonReader::quoted_slowly(std::string& decoded, bool wanted) {
   const char* const start = at_;
   bool escaped = false;
   bool beyond_ascii = false;

@@ -2,7 +2,9 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "daemon/ingest/detail/text_scan.hpp"
 #include "daemon/ingest/request.hpp"
 
 namespace tally::ingest::detail {
@@ -24,8 +26,8 @@ class JsonReader {
   JsonKind peek();
 
   /// Each is called when `peek` has said so.
-  void enter_object();
-  void enter_array();
+  void enter_object() { enter(); }
+  void enter_array() { enter(); }
   bool boolean();
   /// Decoded, valid until the next call of any kind but `peek`.
   std::string_view string();
@@ -60,6 +62,7 @@ class JsonReader {
   void literal(std::string_view word);
   /// Behind the opening quote. The text between the quotes, `decoded` used only if it holds escapes.
   std::string_view quoted(std::string& decoded, bool wanted);
+  std::string_view quoted_slowly(std::string& decoded, bool wanted);
   bool escape(std::string* decoded);
   bool four_digits(unsigned& out);
 
@@ -73,5 +76,94 @@ class JsonReader {
   std::string name_;
   std::string value_;
 };
+
+inline void JsonReader::skip_space() {
+  while (at_ < end_ && is_space(*at_)) ++at_;
+}
+
+inline JsonKind JsonReader::peek() {
+  skip_space();
+  if (at_ < end_) {
+    switch (*at_) {
+      case '"':
+        return JsonKind::string;
+      case '{':
+        return JsonKind::object;
+      case '[':
+        return JsonKind::array;
+      case 't':
+      case 'f':
+        return JsonKind::boolean;
+      case 'n':
+        return JsonKind::null;
+      default:
+        if (is_digit(*at_) || *at_ == '-') return JsonKind::number;
+        break;
+    }
+  }
+  fail(at_ == end_ ? "a value is missing" : "expected a value");
+  return JsonKind::none;
+}
+
+inline void JsonReader::enter() {
+  ++at_;
+  fresh_ = true;
+  if (++depth_ > kDepthLimit) fail("nested deeper than 8", at_ - 1);
+}
+
+inline bool JsonReader::leave_or_separate(char closing) {
+  skip_space();
+  const bool first = std::exchange(fresh_, false);
+  if (at_ < end_) {
+    if (*at_ == closing) {
+      ++at_;
+      --depth_;
+      return false;
+    }
+    if (first) return true;
+    if (*at_ == ',') {
+      ++at_;
+      skip_space();
+      return true;
+    }
+  }
+  fail(closing == '}' ? "expected ',' or '}'" : "expected ',' or ']'");
+  return false;
+}
+
+inline bool JsonReader::next_member(std::string_view& name) {
+  if (!leave_or_separate('}')) return false;
+  if (at_ == end_ || *at_ != '"') {
+    fail("expected the name of a member");
+    return false;
+  }
+  ++at_;
+  name = quoted(name_, true);
+  skip_space();
+  if (at_ == end_ || *at_ != ':') {
+    fail("expected ':'");
+    return false;
+  }
+  ++at_;
+  return true;
+}
+
+inline bool JsonReader::next_element() {
+  return leave_or_separate(']') && peek() != JsonKind::none;
+}
+
+inline std::string_view JsonReader::string() {
+  ++at_;
+  return quoted(value_, true);
+}
+
+inline std::string_view JsonReader::quoted(std::string& decoded, bool wanted) {
+  const char* const special = find_special(at_, end_);
+  if (special == end_ || *special != '"') [[unlikely]]
+    return quoted_slowly(decoded, wanted);
+  const std::string_view text(at_, static_cast<std::size_t>(special - at_));
+  at_ = special + 1;
+  return text;
+}
 
 }  // namespace tally::ingest::detail

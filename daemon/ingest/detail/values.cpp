@@ -19,8 +19,7 @@ bool is_kind(JsonReader& reader, JsonKind wanted, const char* otherwise, const P
 
 const char* read_count(std::string_view text, std::uint64_t& out) {
   if (text.front() == '-') return "negative";
-  if (!std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; }))
-    return "not an integer written with digits only";
+  if (!std::all_of(text.begin(), text.end(), is_digit)) return "not an integer written with digits only";
   out = 0;
   for (const char digit : text) {
     out = out * 10 + static_cast<std::uint64_t>(digit - '0');

@@ -12,10 +12,12 @@ namespace tally::ingest {
 namespace {
 
 struct WithoutScanner : detail::BoundaryEvent {
-  template <bool kLines>
-  static const char* scan(const char*, const char*, Event&) {
-    return nullptr;
-  }
+  struct Scanner {
+    template <bool kLines>
+    const char* scan(const char*, const char*, Event&) {
+      return nullptr;
+    }
+  };
 };
 
 void require(bool holds, const char* what) {
