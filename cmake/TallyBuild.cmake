@@ -1,6 +1,7 @@
 # What every target shares: the standard, the warnings, the hardening, the include root.
 option(TALLY_TESTS "Build the tests" ON)
 option(TALLY_BENCH "Build the benchmarks" OFF)
+option(TALLY_FUZZ "Build the libFuzzer entries (clang)" OFF)
 set(TALLY_SANITIZE "" CACHE STRING "Sanitizers to build with, e.g. address,undefined")
 
 set(CMAKE_CXX_STANDARD 20)
