@@ -57,13 +57,12 @@ asio::awaitable<void> Heart::beat() {
   beat.version = options_.version;
   beat.complete_as_of_us = complete_as_of_us_;
   beat.unflushed_requests = unflushed.requests;
-  const std::uint64_t next_cycle = flusher_.cycles_started() + 1;
   const auto answer = co_await store_.heartbeat(std::move(beat));
   connected_ = static_cast<bool>(answer);
   if (!answer) co_return;
   if (!answer->known && !co_await register_replica()) co_return;
-  // Whatever was acknowledged before this database time is covered by the next cycle at the latest.
-  if (!mark_) mark_ = Mark{answer->clock.database_time_us, next_cycle};
+  // Only a cycle that starts from here on has a cut behind everything that was acknowledged before that time.
+  if (!mark_) mark_ = Mark{answer->clock.database_time_us, flusher_.cycles_started() + 1};
   metrics_.set_period(answer->clock.period);
   if (on_rights_) on_rights_(answer->clock.rights_version);
   co_await agree_on_period(answer->clock);
