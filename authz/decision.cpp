@@ -9,24 +9,6 @@ using detail::OrgLevels;
 using detail::SubjectTables;
 using detail::Vote;
 
-struct LevelVotes {
-  Vote site = 0;
-  Vote user = 0;
-  Vote org = 0;
-  Vote member = 0;
-};
-
-/// The rule of the four levels. A reason that denies: what stood in the way.
-Reason verdict(const LevelVotes& votes) {
-  if (votes.site > 0) return Reason::site_role;
-  if (votes.site < 0) return Reason::site_negative;
-  if (votes.user > 0) return Reason::user_role;
-  if (votes.org > 0) return Reason::org_role;
-  if (votes.org < 0) return Reason::org_negative;
-  if (votes.member > 0) return Reason::member_role;
-  return Reason::no_grant;
-}
-
 bool allows(Reason reason) {
   switch (reason) {
     case Reason::site_role:
@@ -59,30 +41,34 @@ class Question {
         owned_(object.owner == subject.id) {}
 
   Reason ask_roles() const {
-    return verdict(votes(subject_.role_site, subject_.role_user, &OrgLevels::role_org, &OrgLevels::role_member));
+    return ask(subject_.role_site, subject_.role_user, &OrgLevels::role_org, &OrgLevels::role_member);
   }
 
   Reason ask_scope() const {
-    return verdict(votes(subject_.scope_site, subject_.scope_user, &OrgLevels::scope_org, &OrgLevels::scope_member));
+    return ask(subject_.scope_site, subject_.scope_user, &OrgLevels::scope_org, &OrgLevels::scope_member);
   }
 
   Reason ask_acls() const {
-    if (object_.acl_user && object_.acl_user->grants(subject_.id, action_)) return Reason::user_acl;
+    if (object_.acl_user && object_.acl_user->grants(subject_.hashed_id, action_)) return Reason::user_acl;
     if (!object_.acl_group || !member_of_objects_org()) return Reason::no_grant;
     if (object_.acl_group->grants_any(subject_.groups, action_)) return Reason::group_acl;
-    if (object_.acl_group->grants(object_.org, action_)) return Reason::everyone_acl;
+    const std::uint64_t hash = org_ ? org_->hash : hash_id(object_.org);
+    if (object_.acl_group->grants({hash, object_.org}, action_)) return Reason::everyone_acl;
     return Reason::no_grant;
   }
 
  private:
-  LevelVotes votes(detail::Level site, detail::Level user, detail::Level OrgLevels::*org,
-                   detail::Level OrgLevels::*member) const {
-    LevelVotes result;
-    result.site = subject_.vote(site, object_.type, action_);
-    if (owned_ && object_.org.empty() && !object_.any_org) result.user = subject_.vote(user, object_.type, action_);
-    result.org = org_vote(org);
-    if (owned_ && !object_.owner.empty()) result.member = org_vote(member);
-    return result;
+  /// The rule of the four levels. A reason that denies says what stood in the way.
+  Reason ask(detail::Level site, detail::Level user, detail::Level OrgLevels::*org,
+             detail::Level OrgLevels::*member) const {
+    if (const Vote vote = subject_.vote(site, object_.type, action_); vote != 0) {
+      return vote > 0 ? Reason::site_role : Reason::site_negative;
+    }
+    const bool user_applies = owned_ && object_.org.empty() && !object_.any_org;
+    if (user_applies && subject_.vote(user, object_.type, action_) > 0) return Reason::user_role;
+    if (const Vote vote = org_vote(org); vote != 0) return vote > 0 ? Reason::org_role : Reason::org_negative;
+    const bool member_applies = owned_ && !object_.owner.empty();
+    return member_applies && org_vote(member) > 0 ? Reason::member_role : Reason::no_grant;
   }
 
   Vote org_vote(detail::Level OrgLevels::*level) const {

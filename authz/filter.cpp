@@ -84,8 +84,8 @@ class Levels {
     }
     if (memberships.empty()) return terms;
     std::sort(memberships.begin(), memberships.end());
-    if (!subject_.groups.empty()) {
-      terms.push_back({memberships, false, {{Kind::acl_group_has, {}, subject_.groups, actions}}});
+    if (subject_.groups.size() > 0) {
+      terms.push_back({memberships, false, {{Kind::acl_group_has, {}, subject_.groups.texts(), actions}}});
     }
     terms.push_back({memberships, false, {{Kind::acl_org_group_has, {}, {}, actions}}});
     return terms;

@@ -1,4 +1,6 @@
 #pragma once
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -19,15 +21,49 @@ constexpr ActionMask bit(Action action) {
 }
 inline constexpr ActionMask kEveryAction = (ActionMask{1} << kActionCount) - 1;
 
+/// An id to be looked for many times: its hash is taken once.
+struct HashedId {
+  std::uint64_t hash = 0;
+  std::string_view text;
+};
+std::uint64_t hash_id(std::string_view id) noexcept;
+
+/// Ids that are looked up often, most of the time in vain: a small table of bits answers most of it.
+class IdSet {
+ public:
+  IdSet() = default;
+  explicit IdSet(std::vector<std::string> ids);
+  IdSet(IdSet&&) = default;
+  IdSet& operator=(IdSet&&) = default;
+  IdSet(const IdSet&) = delete;  // the views point into this one's texts
+  IdSet& operator=(const IdSet&) = delete;
+
+  bool may_contain(std::uint64_t hash) const noexcept { return (bits_[hash % kBits / 64] >> (hash % 64) & 1) != 0; }
+  bool contains(HashedId id) const noexcept { return may_contain(id.hash) && search(id); }
+  const std::vector<std::string>& texts() const noexcept { return texts_; }  ///< sorted
+  std::size_t size() const noexcept { return hashed_.size(); }
+  auto begin() const noexcept { return hashed_.begin(); }
+  auto end() const noexcept { return hashed_.end(); }
+
+ private:
+  static constexpr std::uint64_t kBits = 512;
+  void mark(std::uint64_t hash) noexcept { bits_[hash % kBits / 64] |= std::uint64_t{1} << (hash % 64); }
+  bool search(HashedId id) const noexcept;
+
+  std::array<std::uint64_t, kBits / 64> bits_{};
+  std::vector<HashedId> hashed_;  // sorted by hash
+  std::vector<std::string> texts_;
+};
+
 /// Who may do what with one object: user or group id -> actions. Built once per object, then only read.
 class Acl {
  public:
   /// Replaces what `who` had. `*` among the actions means all.
   void set(std::string_view who, std::span<const std::string_view> actions);
 
-  bool grants(std::string_view who, ActionWord action) const noexcept;
-  /// Any of the ids; they must be sorted.
-  bool grants_any(std::span<const std::string> sorted_ids, ActionWord action) const noexcept;
+  bool grants(HashedId who, ActionWord action) const noexcept;
+  bool grants(std::string_view who, ActionWord action) const noexcept { return grants({hash_id(who), who}, action); }
+  bool grants_any(const IdSet& ids, ActionWord action) const noexcept;
   /// The literal word is listed; `*` is then a word like any other.
   bool lists(std::string_view who, std::string_view action) const noexcept;
   bool empty() const noexcept { return entries_.empty(); }
@@ -38,10 +74,14 @@ class Acl {
     ActionMask granted = 0;
     std::vector<std::string> words;
   };
-  const Entry* find(std::string_view who) const noexcept;
-  static bool grants(const Entry& entry, ActionWord action) noexcept;
+  std::size_t first_of(std::uint64_t hash) const noexcept;
+  bool grants(const Entry& entry, ActionWord action) const noexcept;
 
-  std::vector<Entry> entries_;  // sorted by `who`
+  static std::uint64_t mark(std::uint64_t hash) noexcept { return std::uint64_t{1} << (hash >> 58); }
+
+  std::uint64_t marks_ = 0;            // of all hashes
+  std::vector<std::uint64_t> hashes_;  // sorted
+  std::vector<Entry> entries_;         // in the order of their hashes
 };
 
 /// What is asked about. Texts and lists belong to the caller and must outlive the call. Absent ids are empty.

@@ -17,11 +17,10 @@ using detail::OrgLevels;
 using detail::SubjectTables;
 using detail::Votes;
 
-struct GatheredOrg {
-  GatheredLevel role_org;
-  GatheredLevel role_member;
-  GatheredLevel scope_org;
-  GatheredLevel scope_member;
+/// What the roles and the scope say about one org.
+struct OrgSources {
+  std::vector<const OrgPermissions*> roles;
+  std::vector<const OrgPermissions*> scope;
 };
 
 /// Levels of different orgs are mostly equal (everyone has `organization-member`), so equal ones are stored once.
@@ -30,6 +29,16 @@ class TableStore {
   explicit TableStore(SubjectTables& tables) : tables_(tables) {
     tables_.odd.emplace_back();
     add_votes({});
+  }
+
+  Level add(const std::vector<const OrgPermissions*>& sources, PermissionList OrgPermissions::*list) {
+    GatheredLevel gathered;
+    bool empty = true;
+    for (const OrgPermissions* source : sources) {
+      gathered.add(source->*list);
+      empty = empty && (source->*list).empty();
+    }
+    return empty ? Level{} : add(gathered);
   }
 
   Level add(GatheredLevel& gathered) {
@@ -57,11 +66,15 @@ class TableStore {
 
 /// The highest vote of one level over all orgs: yes if one says yes, no only if all say no.
 Level best_of(const SubjectTables& tables, Level OrgLevels::*level, TableStore& store) {
-  if (tables.orgs.empty()) return {};
+  std::vector<std::uint32_t> distinct;
+  for (const auto& [org, levels] : tables.orgs) distinct.push_back((levels.*level).votes);
+  std::sort(distinct.begin(), distinct.end());
+  distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
+  if (distinct.empty()) return {};
   Votes best;
   best.deny.fill(kEveryAction);
-  for (const auto& [org, levels] : tables.orgs) {
-    const Votes& each = tables.votes[(levels.*level).votes];
+  for (const std::uint32_t votes : distinct) {
+    const Votes& each = tables.votes[votes];
     for (std::size_t i = 0; i < kTypeCount; ++i) {
       best.allow[i] |= each.allow[i];
       best.deny[i] &= each.deny[i];
@@ -70,34 +83,36 @@ Level best_of(const SubjectTables& tables, Level OrgLevels::*level, TableStore& 
   return {store.add_votes(best), 0};
 }
 
-void gather_orgs(const Subject& subject, detail::TextMap<GatheredOrg>& orgs) {
+detail::TextMap<OrgSources> sources_by_org(const Subject& subject) {
+  detail::TextMap<OrgSources> orgs;
   for (const Role& role : *subject.roles) {
-    for (const auto& [org, permissions] : role.by_org) {
-      GatheredOrg& gathered = orgs[org];
-      gathered.role_org.add(permissions.org);
-      gathered.role_member.add(permissions.member);
-    }
+    for (const auto& [org, permissions] : role.by_org) orgs[org].roles.push_back(&permissions);
   }
   // Memberships come from the roles alone: what a scope says about other orgs counts nothing.
   for (const auto& [org, permissions] : subject.scope->role.by_org) {
     const auto at = orgs.find(org);
-    if (at == orgs.end()) continue;
-    at->second.scope_org.add(permissions.org);
-    at->second.scope_member.add(permissions.member);
+    if (at != orgs.end()) at->second.scope.push_back(&permissions);
   }
+  return orgs;
 }
 
-void add_orgs(SubjectTables& tables, detail::TextMap<GatheredOrg>& orgs, TableStore& store) {
+void add_orgs(SubjectTables& tables, const detail::TextMap<OrgSources>& orgs, TableStore& store) {
   tables.orgs.reserve(orgs.size());
-  for (auto& [org, gathered] : orgs) {
-    const OrgLevels levels{store.add(gathered.role_org), store.add(gathered.role_member), store.add(gathered.scope_org),
-                           store.add(gathered.scope_member)};
+  for (const auto& [org, sources] : orgs) {
+    OrgLevels levels;
+    levels.hash = hash_id(org);
+    levels.role_org = store.add(sources.roles, &OrgPermissions::org);
+    levels.role_member = store.add(sources.roles, &OrgPermissions::member);
+    levels.scope_org = store.add(sources.scope, &OrgPermissions::org);
+    levels.scope_member = store.add(sources.scope, &OrgPermissions::member);
     tables.orgs.emplace(org, levels);
     tables.member_of_unnamed_org = tables.member_of_unnamed_org || org.empty();
   }
   tables.odd_words_in_orgs = tables.odd.size() > 1;
-  tables.best_org = {best_of(tables, &OrgLevels::role_org, store), best_of(tables, &OrgLevels::role_member, store),
-                     best_of(tables, &OrgLevels::scope_org, store), best_of(tables, &OrgLevels::scope_member, store)};
+  for (const auto level :
+       {&OrgLevels::role_org, &OrgLevels::role_member, &OrgLevels::scope_org, &OrgLevels::scope_member}) {
+    tables.best_org.*level = best_of(tables, level, store);
+  }
 }
 
 }  // namespace
@@ -115,14 +130,11 @@ Result<PreparedSubject> prepare(const Subject& subject) {
   if (!subject.scope) return Errc::scope_missing;
   const auto tables = std::make_shared<SubjectTables>();
   tables->id = subject.id;
-  tables->groups = subject.groups;
-  std::sort(tables->groups.begin(), tables->groups.end());
-  tables->groups.erase(std::unique(tables->groups.begin(), tables->groups.end()), tables->groups.end());
+  tables->hashed_id = {hash_id(tables->id), tables->id};
+  tables->groups = IdSet(subject.groups);
 
   TableStore store(*tables);
-  detail::TextMap<GatheredOrg> orgs;
-  gather_orgs(subject, orgs);
-  add_orgs(*tables, orgs, store);
+  add_orgs(*tables, sources_by_org(subject), store);
 
   GatheredLevel role_site, role_user, scope_site, scope_user;
   for (const Role& role : *subject.roles) {

@@ -1,11 +1,9 @@
 #include "authz/detail/subject_tables.hpp"
 
-#include <xxhash.h>
-
 namespace tally::authz::detail {
 
 std::size_t TextHash::operator()(std::string_view text) const noexcept {
-  return XXH3_64bits(text.data(), text.size());
+  return hash_id(text);
 }
 
 AllowIndex::AllowIndex(const AllowList& list) {

@@ -39,6 +39,7 @@ struct Level {
 };
 
 struct OrgLevels {
+  std::uint64_t hash = 0;  ///< of the org's id
   Level role_org;
   Level role_member;
   Level scope_org;
@@ -73,7 +74,8 @@ using TextMap = boost::unordered_flat_map<std::string, Value, TextHash, std::equ
 
 struct SubjectTables {
   std::string id;
-  std::vector<std::string> groups;  ///< sorted, without repeats
+  HashedId hashed_id;  ///< into `id`
+  IdSet groups;
   std::vector<Votes> votes;
   std::vector<OddVotes> odd;
   Level role_site;
