@@ -25,6 +25,7 @@ Drainer::Drainer(asio::any_io_executor executor, const CountingParts& parts, std
 asio::awaitable<void> Drainer::run() {
   while (!stopping_) {
     co_await round();
+    ++rounds_;
     if (!stopping_) co_await waker_.wait(kEvery);
   }
 }

@@ -25,6 +25,9 @@ class Drainer {
   /// Every stream that is not this process's own is drained (or was given up by an operator), as of the round that ended last.
   bool all_settled() const { return settled_; }
 
+  /// Rounds over the whole directory that have ended.
+  std::uint64_t rounds() const { return rounds_; }
+
   struct Trouble {
     std::string stream;
     std::string reason;
@@ -58,6 +61,7 @@ class Drainer {
   std::vector<Trouble> troubles_;
   std::map<tracker::StreamId, std::string> told_;  ///< a trouble is logged once
   bool settled_ = false;
+  std::uint64_t rounds_ = 0;
   bool stopping_ = false;
 };
 
