@@ -1,0 +1,202 @@
+#include "daemon/cli/database.hpp"
+
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/steady_timer.hpp>
+#include <condition_variable>
+#include <iostream>
+#include <mutex>
+
+#include "daemon/counting/stream_driver.hpp"
+
+namespace tally::daemon::cli {
+namespace {
+
+using namespace std::chrono_literals;
+using tracker::Errc;
+
+// A first start makes a database cluster, which takes seconds on a slow disk.
+constexpr auto kStartPatience = 120s;
+constexpr auto kBetweenLooks = 200ms;
+
+std::string user_name() {
+  if (const passwd* entry = ::getpwuid(::getuid())) return std::string("cli:") + entry->pw_name;
+  return "cli:" + std::to_string(::getuid());
+}
+
+/// Root may work on a directory that belongs to the service: what it makes there must belong to it too.
+void give_to_owner(const std::filesystem::path& file, const std::filesystem::path& directory) {
+  struct stat owner;
+  if (::geteuid() == 0 && ::stat(directory.c_str(), &owner) == 0 &&
+      ::lchown(file.c_str(), owner.st_uid, owner.st_gid) != 0)
+    throw CommandError("cannot give " + file.string() + " to the owner of its directory");
+}
+
+/// Tells a person at a terminal what takes so long.
+class Progress {
+ public:
+  explicit Progress(std::string text) : text_(std::move(text)) {}
+  ~Progress() {
+    if (shown_) std::cerr << "\r\x1b[K" << std::flush;
+  }
+  void show() {
+    if (!shown_ && ::isatty(STDERR_FILENO) != 0) {
+      std::cerr << text_ << " ..." << std::flush;
+      shown_ = true;
+    }
+  }
+
+ private:
+  std::string text_;
+  bool shown_ = false;
+};
+
+}  // namespace
+
+void Database::Note::statement_ended(const db::StatementEnd& end) noexcept {
+  if (end.error) message = end.message;
+}
+
+Database::Database(const Config& config, Need need)
+    : io_(1),
+      is_builtin_(config.database_url.empty()),
+      state_dir_(config.state_dir),
+      pool_(io_.get_executor(),
+            {.conninfo = is_builtin_ ? db::BuiltinServer::conninfo_for(config.state_dir) : config.database_url,
+             .limit = 2},
+            clock_, note_),
+      store_(pool_),
+      tokens_(pool_),
+      actor_(user_name()) {
+  if (is_builtin_)
+    join_or_start_builtin(need);
+  else if (need == Need::schema)
+    demand(wait("look at the schema", db::inspect_schema(pool_)));
+}
+
+Database::~Database() {
+  pool_.close();
+  io_.restart();
+  io_.poll();
+}
+
+void Database::run(boost::asio::awaitable<void> work) {
+  std::exception_ptr failure;
+  boost::asio::co_spawn(io_, std::move(work), [&](std::exception_ptr thrown) { failure = thrown; });
+  io_.restart();
+  io_.run();
+  if (failure) std::rethrow_exception(failure);
+}
+
+void Database::pause(std::chrono::milliseconds time) {
+  boost::asio::steady_timer timer(io_, time);
+  timer.async_wait([](const boost::system::error_code&) {});
+  io_.restart();
+  io_.run();
+}
+
+void Database::fail(std::string_view do_what, const boost::system::error_code& error) const {
+  const std::string what = "cannot " + std::string(do_what) + ": ";
+  switch (store_errc(error)) {
+    case Errc::store_unavailable: {
+      const std::string problem = pool_.last_problem();
+      throw CommandError(what + (problem.empty() ? "the database cannot be reached" : problem),
+                         is_builtin_
+                             ? "look into the daemon's log for what became of the built-in database"
+                             : "check that PostgreSQL runs and that the database URL is right: `tallyd config show`");
+    }
+    case Errc::outcome_unknown:
+      throw CommandError(what + "the connection was lost before the answer came: it may have been done or not",
+                         "look before you repeat it");
+    case Errc::serialization:
+      throw CommandError(what + "others were working on the same rows", "try again");
+    case Errc::store_refuses:
+      throw CommandError(what + (note_.message.empty() ? error.message() : note_.message),
+                         "run `tallyd migrate`, or use a role that may do this");
+    default:
+      throw CommandError(what + (note_.message.empty() ? error.message() : note_.message));
+  }
+}
+
+void Database::demand(const db::SchemaStatus& status) const {
+  switch (status.state) {
+    case db::SchemaState::current:
+      return;
+    case db::SchemaState::absent:
+    case db::SchemaState::behind:
+      throw CommandError(status.detail, "run `tallyd migrate`, or start `tallyd serve` with a role that may");
+    case db::SchemaState::newer:
+      throw CommandError(status.detail, "use the tallyd that made it, or a later one");
+    case db::SchemaState::altered:
+      throw CommandError(status.detail);
+  }
+}
+
+void Database::join_or_start_builtin(Need need) {
+  std::error_code ignored;
+  std::filesystem::create_directories(state_dir_, ignored);
+  const std::string lock = state_dir_ / "lock";
+  Progress progress("waiting for the daemon's database");
+  for (const auto deadline = clock_.steady() + kStartPatience; clock_.steady() < deadline; pause(kBetweenLooks)) {
+    const auto held = disk_.is_locked(lock);
+    if (!held)
+      throw CommandError("cannot use the state directory " + state_dir_.string() + ": " + held.error().message(),
+                         "run as the daemon's user or as root, or give --state-dir or --database-url");
+    if (!*held) {
+      auto taken = disk_.try_lock(lock);
+      if (taken) {
+        lock_ = std::move(*taken);
+        give_to_owner(lock, state_dir_);
+        return start_builtin(need);
+      }
+    } else if (ready_in_daemon()) {
+      return;
+    }
+    progress.show();
+  }
+  throw CommandError(
+      "a daemon uses " + state_dir_.string() + ", but its database did not become ready: " + pool_.last_problem(),
+      "look into the daemon's log");
+}
+
+/// The daemon migrates its database by itself: until then there is only waiting.
+bool Database::ready_in_daemon() {
+  const auto status = attempt(db::inspect_schema(pool_));
+  if (!status) return false;
+  if (status->state == db::SchemaState::absent || status->state == db::SchemaState::behind) return false;
+  demand(*status);
+  return true;
+}
+
+void Database::start_builtin(Need need) {
+  struct Seen {
+    std::mutex mutex;  // guards the rest
+    std::condition_variable changed;
+    db::BuiltinServer::State state = db::BuiltinServer::State::starting;
+    std::string detail;
+  };
+  const auto seen = std::make_shared<Seen>();
+  server_ = std::make_unique<db::BuiltinServer>(db::BuiltinServerOptions{.state_dir = state_dir_},
+                                                [seen](db::BuiltinServer::State state, const std::string& detail) {
+                                                  const std::lock_guard guard(seen->mutex);
+                                                  seen->state = state;
+                                                  seen->detail = detail;
+                                                  seen->changed.notify_all();
+                                                });
+  server_->start();
+  using State = db::BuiltinServer::State;
+  Progress progress("starting the built-in database");
+  progress.show();
+  std::unique_lock guard(seen->mutex);
+  seen->changed.wait_for(guard, kStartPatience,
+                         [&] { return seen->state == State::ready || seen->state == State::failed; });
+  if (seen->state != State::ready)
+    throw CommandError("the built-in database does not start: " + seen->detail,
+                       "install postgresql, or give --database-url for a server of your own");
+  guard.unlock();
+  if (need == Need::schema) demand(wait("bring the schema up to date", db::migrate(pool_)));
+}
+
+}  // namespace tally::daemon::cli
