@@ -152,7 +152,8 @@ struct RebaseOptions : DatabaseOptions {
 
 int rebase(const RebaseOptions& options) {
   Database database(options.flags.load().now(), Database::Need::schema);
-  const db::ClockRow clock = database.wait("rebase", database.store().rebase(options.next_period, database.actor()));
+  database.wait("rebase", database.store().rebase(options.next_period, database.actor()));
+  const db::ClockRow clock = database.wait("read the clock", database.store().clock());
   if (options.json())
     std::cout << boost::json::object{{"cluster_id", clock.cluster_id}, {"period", clock.period}} << '\n';
   else

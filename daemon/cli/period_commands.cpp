@@ -96,8 +96,7 @@ tracker::Report close_period(Database& database, std::optional<std::int64_t> per
       case Do::done:
         if (close.moved())
           database.wait("write the audit line",
-                        database.tokens().audit(database.actor(), "period.closed",
-                                                "period/" + std::to_string(close.period()), "{}"));
+                        database.store().audit(database.actor(), "close_period", std::to_string(close.period())));
         return close.report();
     }
     if (!error) continue;

@@ -122,9 +122,15 @@ void add_all_commands(CommandLine& line) {
   line.app.footer("Each command has --help with examples.");
   line.app.require_subcommand(1);
   line.app.get_formatter()->column_width(44);
-  add_authz_commands(line);
-  add_config_commands(line);
+  // In the order of the help: what is used most comes first.
   add_serve_command(line);
+  add_period_commands(line);
+  add_token_commands(line);
+  add_user_commands(line);
+  add_database_commands(line);
+  add_stream_commands(line);
+  add_config_commands(line);
+  add_authz_commands(line);
   add_version_command(line);
 }
 
