@@ -14,6 +14,8 @@ std::optional<Refusal> read_boundary_events(const Request& request, Accepted& ou
 
 /// What POST /boundary-usage/logs learnt beside the record.
 struct LogBatch {
+  tracker::Uuid workspace;  ///< whose logs these are, also when none counts: rights are checked against it
+  tracker::Uuid owner;
   std::uint32_t skipped = 0;  ///< logs without an `http_request`
   bool numbered = false;      ///< with a session and a number on every log: the batch has a key of its own
   tracker::Uuid session;      ///< hash of subject and session id, to follow one session over several batches

@@ -24,7 +24,7 @@ class BoundaryLogs {
     if (!reader_.failed() && !session_.empty()) check_numbers();
     if (findings_.any()) return std::move(findings_).refusal();
 
-    batch = {};
+    batch = {.workspace = sums_.workspace, .owner = sums_.owner};
     batch.skipped = logs_ - counted_;
     describe_session(batch);
     out.events = counted_;

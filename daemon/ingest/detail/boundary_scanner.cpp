@@ -23,18 +23,40 @@ const char* skip_space(const char* at, const char* end) {
   return at;
 }
 
-/// Behind an escape that stands for one character by itself.
-const char* skip_escape(const char* at, const char* end) {
-  if (end - at < 2) return nullptr;
-  if (at[1] != 'u') return std::strchr("\"\\/bfnrt", at[1]) != nullptr && at[1] != '\0' ? at + 2 : nullptr;
-  if (end - at < 6) return nullptr;
+/// The UTF-16 unit of an escape such as `\u00e9`, or above all of them if there is none at `at`.
+unsigned escaped_unit(const char* at, const char* end) {
+  constexpr unsigned kNone = 0x10000;
+  if (end - at < 6 || at[0] != '\\' || at[1] != 'u') return kNone;
   unsigned code = 0;
   for (int i = 2; i < 6; ++i) {
     const unsigned digit = tracker::detail::kHexValues[static_cast<unsigned char>(at[i])];
-    if (digit > 15) return nullptr;
+    if (digit > 15) return kNone;
     code = code << 4 | digit;
   }
-  return code >= 0xd800 && code < 0xe000 ? nullptr : at + 6;
+  return code;
+}
+
+/// Behind the escape of one character, which may be two units.
+const char* skip_escape(const char* at, const char* end) {
+  if (end - at < 2) return nullptr;
+  switch (at[1]) {
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+      return at + 2;
+    default:
+      break;
+  }
+  const unsigned unit = escaped_unit(at, end);
+  if (unit < 0xd800 || (unit >= 0xe000 && unit < 0x10000)) return at + 6;
+  if (unit >= 0xdc00) return nullptr;
+  const unsigned low = escaped_unit(at + 6, end);
+  return low >= 0xdc00 && low < 0xe000 ? at + 12 : nullptr;
 }
 
 /// Behind a string that starts at its quote. Only a value may hold escapes: a name could be a known one in disguise.

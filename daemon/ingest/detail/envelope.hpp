@@ -85,7 +85,7 @@ class Envelope {
     for (std::size_t line = 0; at < end; ++line) {
       Event event;
       const char* behind = scanner_.template scan<true>(at, end, event);
-      if (behind != nullptr && behind < end && *behind == '\r') ++behind;
+      while (behind != nullptr && behind < end && (*behind == '\r' || *behind == ' ' || *behind == '\t')) ++behind;
       if (behind != nullptr && (behind == end || *behind == '\n')) [[likely]] {
         take(event);
         at = behind == end ? end : behind + 1;

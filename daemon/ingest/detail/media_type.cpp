@@ -56,6 +56,7 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) {
 }
 
 MediaType media_type(std::string_view content_type) {
+  if (content_type == "application/json") return MediaType::json;  // what nearly everybody writes
   const std::string_view type = essence(content_type);
   if (equal_ignoring_case(type, "application/json")) return MediaType::json;
   if (equal_ignoring_case(type, "application/x-ndjson")) return MediaType::ndjson;

@@ -50,6 +50,8 @@ TEST(BoundaryLogs, OfWhichNoneCountsNeedNoRecord) {
     const Taken taken = take(json(body(logs)));
     EXPECT_EQ(taken.verdict, "202 0");
     EXPECT_FALSE(taken.accepted.needs_record());
+    EXPECT_EQ(taken.batch.workspace, uuid(kW1)) << "rights are checked all the same";
+    EXPECT_EQ(taken.batch.owner, uuid(kO1));
   }
 }
 

@@ -44,7 +44,7 @@ TEST(Scanner, AgreesWithTheStrictReaderOnMutatedRequests) {
   const std::string timed = event(kW2, R"("denied":7,"time":"2026-01-01T00:00:00Z")");
   const std::string spaced =
       "{ \"owner_id\": \"" + kO1 + "\",\t\"allowed\" : 12345678, \"workspace_id\": \"" + kW2 + "\" }";
-  const std::string extra = event(kW1, R"("allowed":3,"a":["x\n\u00e9",{"b":-1.5e3,"c":[]},null],"s":")"
+  const std::string extra = event(kW1, R"("allowed":3,"a":["x\n\u00e9\ud83d\ude00",{"b":-1.5e3,"c":[]},null],"s":")"
                                        "\xc3\xa9\"");
   const std::string attributes =
       R"({"specversion":"1.0","type":"tallyd.boundary_usage.v1","source":"s","id":"i","data":)";
