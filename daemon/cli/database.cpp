@@ -84,16 +84,20 @@ Database::~Database() {
 
 void Database::run(boost::asio::awaitable<void> work) {
   std::exception_ptr failure;
-  boost::asio::co_spawn(io_, std::move(work), [&](std::exception_ptr thrown) { failure = thrown; });
   io_.restart();
+  // The pool watches its idle connections: there is always work left, so the end of this one ends the run.
+  boost::asio::co_spawn(io_, std::move(work), [&](std::exception_ptr thrown) {
+    failure = thrown;
+    io_.stop();
+  });
   io_.run();
   if (failure) std::rethrow_exception(failure);
 }
 
 void Database::pause(std::chrono::milliseconds time) {
   boost::asio::steady_timer timer(io_, time);
-  timer.async_wait([](const boost::system::error_code&) {});
   io_.restart();
+  timer.async_wait([this](const boost::system::error_code&) { io_.stop(); });
   io_.run();
 }
 
