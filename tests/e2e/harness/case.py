@@ -18,6 +18,7 @@ class Case(unittest.TestCase):
     """Nothing is shared between tests but the PostgreSQL server of their class; `own_server = True` gives each test its own."""
 
     own_server = False
+    no_server = False
     postgres = None
     maxDiff = None
 
@@ -25,7 +26,7 @@ class Case(unittest.TestCase):
     def setUpClass(cls):
         cls._class_directory = _new_directory(cls.__name__)
         cls.addClassCleanup(shutil.rmtree, cls._class_directory, ignore_errors=True)
-        if not cls.own_server:
+        if not cls.own_server and not cls.no_server:
             cls.postgres = Postgres(cls._class_directory / "postgres").start()
             cls.addClassCleanup(cls.postgres.stop, "immediate")
 

@@ -27,7 +27,8 @@ def run_tallyd(*arguments, check=True, stdin=None, seconds=60):
 
 
 class Daemon:
-    """`flags` are flag names with `_` for `-`; a list repeats the flag, True stands alone, None leaves it out."""
+    """`flags` are flag names with `_` for `-`; a list repeats the flag, True stands alone, None leaves it out. `wrapper` is put before
+    the command and must become it (taskset, prlimit, env, strace -D), so that the process here is tallyd itself."""
 
     def __init__(self, state_dir, database_url=None, log=None, wrapper=(), **flags):
         self.state_dir = pathlib.Path(state_dir)
@@ -104,11 +105,7 @@ class Daemon:
 
     @property
     def pid(self):
-        """Of tallyd itself, also when it runs below a wrapper such as strace."""
-        if not self.wrapper:
-            return self.process.pid
-        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return int(children[0]) if children else self.process.pid
+        return self.process.pid
 
     def kill(self):
         """kill -9: nothing is told, nothing is flushed."""

@@ -1,0 +1,83 @@
+"""fault 22: every request three times with its key, over all replicas, through kill -9 and a cut network: counted once."""
+import threading
+
+from harness.books import EVENTS
+from harness.case import Case
+from harness.client import NotSent, Unknown
+from harness.proxy import CutProxy, Mode
+
+
+class RetryStorms(Case):
+    COPIES = 3
+
+    def test_fault_22_BU_21_through_kill_9_of_replicas(self):
+        url = self.database()
+        daemons = self.replicas(url, 3)
+        self.storm(url, daemons, lambda turn: self.restart(self.random.choice(daemons)), requests=60)
+
+    def test_fault_22_BU_21_through_a_proxy_that_cuts(self):
+        direct = self.database()
+        proxy = CutProxy(self.postgres.port, b"tallyd.flush_v")
+        self.addCleanup(proxy.close)
+        daemons = self.replicas(self.postgres.url(self.database_name, over="tcp", port=proxy.port), 3)
+        modes = [Mode.BEFORE, Mode.AFTER, Mode.RACE, Mode.LATE]
+        self.storm(direct, daemons, lambda turn: proxy.arm(modes[turn % 4], times=2), requests=60)
+        self.assertGreater(sum(proxy.hits.values()), 4, "statements were cut")
+
+    def restart(self, daemon):
+        daemon.kill()
+        daemon.start()
+
+    def storm(self, url, daemons, disturb, requests):
+        """Each copy of each request goes to a replica drawn anew, until every copy had its 202; threads overlap so that copies
+        of one key are in flight on several replicas at once."""
+        token, books = self.token(url), self.books()
+        threads_of_storm = 4
+        barrier = threading.Barrier(threads_of_storm + 1)
+        failures = []
+
+        def sender(number):
+            try:
+                events = self.events(f"sender{number}")
+                clients = [daemon.client(token) for daemon in daemons]
+                waiting = []
+                for n in range(requests):
+                    increments = events.fresh(events.random.randrange(1, 4))
+                    books.acknowledge(increments)
+                    waiting += [(f"{number}-{n}", increments)] * self.COPIES
+                events.random.shuffle(waiting)
+                barrier.wait(60)
+                for key, increments in waiting:
+                    self.until_202(events.random, clients, key, increments)
+            except Exception as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=sender, args=(n,), daemon=True) for n in range(threads_of_storm)]
+        for thread in threads:
+            thread.start()
+        barrier.wait(60)
+        turn = 0
+        while any(thread.is_alive() for thread in threads):
+            disturb(turn)
+            turn += 1
+            for thread in threads:
+                thread.join(0.1)
+            if turn % 5 == 4:
+                self.close(daemons[0].client(token)) if daemons[0].running else None
+        self.assertEqual(failures, [])
+        client = daemons[0].client(token)
+        self.assert_sums_exact(client, books, fresh=True, seconds=90)
+        ledger = client.get("/api/v1/ledger").json
+        self.assertTrue(ledger["balanced"], ledger)
+
+    def until_202(self, rng, clients, key, increments):
+        body = [increment.event() for increment in increments]
+        for _ in range(2000):
+            try:
+                answer = rng.choice(clients).post(EVENTS, body, {"Idempotency-Key": key})
+            except (NotSent, Unknown):
+                continue
+            if answer.status == 202:
+                return
+            self.assertEqual(answer.status, 503, answer)
+        self.fail(f"{key} was never acknowledged")
