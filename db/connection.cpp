@@ -100,6 +100,7 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
   asio::awaitable<bool> wait(bool write_too);
   asio::awaitable<bool> ready();
   asio::awaitable<Result<ResultPtr>> collect();
+  asio::awaitable<bool> read_sync();
   asio::awaitable<Result<void>> prepare(const Query& query);
   bool send(const Query& query, const Params& params);
   bool send_control(const char* sql);
@@ -140,7 +141,7 @@ class Connection::Impl::Running {
   Result<T> finished(Result<T> result) {
     std::optional<Errc> error;
     if (result.has_error()) error = static_cast<Errc>(result.error().value());
-    clean_ = !error || !ends_connection(impl_.sqlstate_);
+    clean_ = !error || (!ends_connection(impl_.sqlstate_) && PQpipelineStatus(impl_.connection_) == PQ_PIPELINE_OFF);
     impl_.observer_.statement_ended(
         {name_, impl_.clock_.steady() - started_, error, impl_.sqlstate_, impl_.message_});
     return result;
@@ -294,6 +295,9 @@ asio::awaitable<Result<ResultPtr>> Connection::Impl::collect() {
       case PGRES_EMPTY_QUERY:
         if (!answer) answer = std::move(result);
         break;
+      case PGRES_PIPELINE_ABORTED:  // not run: an earlier one failed
+        failed = true;
+        break;
       default:
         remember(result.get());
         failed = true;
@@ -365,30 +369,30 @@ asio::awaitable<Result<std::vector<Rows>>> Connection::Impl::transact(std::span<
   queued = queued && send_control("COMMIT") && PQpipelineSync(connection_) == 1;
   if (!queued) co_return running.finished<Answer>(failure());
 
+  // BEGIN, the statements, COMMIT. A failed one is followed by aborted ones, so that all answers are there to be read.
   Answer answers;
-  bool failed = false;
+  std::optional<boost::system::error_code> failed;
   for (std::size_t i = 0; i < statements.size() + 2; ++i) {
-    for (;;) {
-      if (!co_await ready()) co_return running.finished<Answer>(failure());
-      ResultPtr result(PQgetResult(connection_));
-      if (!result) break;
-      const ExecStatusType status = PQresultStatus(result.get());
-      if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
-        if (i > 0 && i <= statements.size()) answers.emplace_back(result.release());
-        continue;
-      }
-      failed = true;
-      if (status != PGRES_PIPELINE_ABORTED) remember(result.get());
-      if (PQstatus(connection_) != CONNECTION_OK) co_return running.finished<Answer>(failure());
-    }
+    Result<ResultPtr> answer = co_await collect();
+    if (!answer && !failed) failed = answer.error();
+    if (!connection_ || PQstatus(connection_) != CONNECTION_OK || expired_) break;
+    if (answer && i > 0 && i <= statements.size()) answers.emplace_back(answer->release());
   }
-  if (!co_await ready()) co_return running.finished<Answer>(failure());
-  const ResultPtr sync(PQgetResult(connection_));
-  const bool synced = sync && PQresultStatus(sync.get()) == PGRES_PIPELINE_SYNC;
-  if (!synced || PQexitPipelineMode(connection_) != 1) co_return running.finished<Answer>(failure());
-  // An answer that says "failed" came before COMMIT was reached, so it is decisive; the open block is left by dropping.
-  if (failed) co_return running.finished<Answer>(failure());
+  if (!failed) {
+    const bool synced = co_await read_sync();
+    if (!synced) failed = failure();
+  }
+  // An answer that says "failed" came before COMMIT was reached, so it is decisive; dropping leaves the open block.
+  if (failed) co_return running.finished<Answer>(*failed);
   co_return running.finished<Answer>(std::move(answers));
+}
+
+/// The end of a pipeline: only now has its transaction committed.
+asio::awaitable<bool> Connection::Impl::read_sync() {
+  const bool answered = co_await ready();
+  if (!answered) co_return false;
+  const ResultPtr result(PQgetResult(connection_));
+  co_return result&& PQresultStatus(result.get()) == PGRES_PIPELINE_SYNC && PQexitPipelineMode(connection_) == 1;
 }
 
 Connection::Connection(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}

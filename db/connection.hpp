@@ -15,7 +15,7 @@
 namespace tally::db {
 
 struct Statement {
-  const Query* query;
+  const Query* query = nullptr;
   Params params;
 };
 

@@ -68,6 +68,14 @@ struct Applied {
   std::string checksum;
 };
 
+std::vector<Applied> to_applied(const Rows& rows) {
+  std::vector<Applied> applied;
+  for (int i = 0; i < rows.size(); ++i) {
+    applied.push_back({static_cast<int>(rows.integer(i, 0)), std::string(rows.text(i, 1))});
+  }
+  return applied;
+}
+
 /// What the versions in the database mean for a program that knows `checksums`.
 SchemaStatus judge(const std::vector<Applied>& applied, const std::vector<std::string>& checksums) {
   SchemaStatus status;
@@ -112,9 +120,7 @@ asio::awaitable<Result<SchemaStatus>> inspect(Connection& connection, std::span<
   if (has_table->boolean(0, 0)) {
     Result<Rows> rows = co_await connection.fetch(kApplied, {}, deadline);
     if (!rows) co_return rows.error();
-    for (int i = 0; i < rows->size(); ++i) {
-      applied.push_back({static_cast<int>(rows->integer(i, 0)), std::string(rows->text(i, 1))});
-    }
+    applied = to_applied(*rows);
   }
   co_return judge(applied, checksums);
 }

@@ -139,6 +139,50 @@ constexpr Query kAudit{"audit", R"sql(
   INSERT INTO tallyd.audit_log (actor, action, object, detail) VALUES ($1, $2, $3, $4)
 )sql"};
 
+// Rows are decoded outside the coroutines: GCC 12 destroys the elements of a braced list in a coroutine twice.
+
+StreamInfo to_stream(const Rows& rows, int row) {
+  StreamInfo info;
+  info.stream = {rows.uuid(row, 0)};
+  info.replica_id = rows.text(row, 1);
+  info.row.applied_lsn = static_cast<tracker::Lsn>(rows.integer(row, 2));
+  info.row.state = static_cast<tracker::StreamState>(rows.integer(row, 3));
+  info.row.ids_epoch = rows.integer(row, 4);
+  info.created_at_us = rows.timestamp_us(row, 5);
+  info.updated_at_us = rows.timestamp_us(row, 6);
+  return info;
+}
+
+ReplicaInfo to_replica(const Rows& rows, int row) {
+  ReplicaInfo info;
+  info.id = rows.text(row, 0);
+  info.host = rows.text(row, 1);
+  info.version = rows.text(row, 2);
+  info.heartbeat_at_us = rows.timestamp_us(row, 3);
+  info.complete_as_of_us = rows.timestamp_us(row, 4);
+  info.given_up = rows.boolean(row, 5);
+  return info;
+}
+
+Ledger to_ledger(const Rows& rows) {
+  Ledger ledger;
+  std::string* const figures[] = {&ledger.applied,   &ledger.reported,   &ledger.open,
+                                  &ledger.discarded, &ledger.duplicates, &ledger.set_aside};
+  int column = 0;
+  for (std::string* figure : figures) *figure = rows.text(0, column++);
+  ledger.connection_events_applied = rows.integer(0, 6);
+  ledger.usage_events_applied = rows.integer(0, 7);
+  ledger.balanced = rows.boolean(0, 8);
+  const std::vector<std::string> ids = rows.texts(0, 9), unflushed = rows.texts(0, 10);
+  const std::vector<std::int64_t> connections = rows.integers(0, 11), usages = rows.integers(0, 12);
+  const std::vector<std::int64_t> ages_ms = rows.integers(0, 13);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    ledger.replicas.push_back(
+        {ids[i], unflushed[i], connections[i], usages[i], static_cast<double>(ages_ms[i]) / 1000.0});
+  }
+  return ledger;
+}
+
 asio::awaitable<Result<HeartbeatAnswer>> run_heartbeat(Pool& pool, Heartbeat beat, std::chrono::milliseconds timeout) {
   Params params;
   params.text(beat.replica_id).text(beat.host).text(beat.version);
@@ -195,17 +239,7 @@ asio::awaitable<Result<std::vector<StreamInfo>>> run_streams(Pool& pool, std::ch
   Result<Rows> rows = co_await pool.fetch(kStreams, {}, timeout);
   if (!rows) co_return rows.error();
   std::vector<StreamInfo> streams;
-  for (int i = 0; i < rows->size(); ++i) {
-    StreamInfo info;
-    info.stream = {rows->uuid(i, 0)};
-    info.replica_id = rows->text(i, 1);
-    info.row.applied_lsn = static_cast<tracker::Lsn>(rows->integer(i, 2));
-    info.row.state = static_cast<tracker::StreamState>(rows->integer(i, 3));
-    info.row.ids_epoch = rows->integer(i, 4);
-    info.created_at_us = rows->timestamp_us(i, 5);
-    info.updated_at_us = rows->timestamp_us(i, 6);
-    streams.push_back(std::move(info));
-  }
+  for (int i = 0; i < rows->size(); ++i) streams.push_back(to_stream(*rows, i));
   co_return streams;
 }
 
@@ -213,10 +247,7 @@ asio::awaitable<Result<std::vector<ReplicaInfo>>> run_replicas(Pool& pool, std::
   Result<Rows> rows = co_await pool.fetch(kReplicas, {}, timeout);
   if (!rows) co_return rows.error();
   std::vector<ReplicaInfo> replicas;
-  for (int i = 0; i < rows->size(); ++i) {
-    replicas.push_back({std::string(rows->text(i, 0)), std::string(rows->text(i, 1)), std::string(rows->text(i, 2)),
-                        rows->timestamp_us(i, 3), rows->timestamp_us(i, 4), rows->boolean(i, 5)});
-  }
+  for (int i = 0; i < rows->size(); ++i) replicas.push_back(to_replica(*rows, i));
   co_return replicas;
 }
 
@@ -224,22 +255,7 @@ asio::awaitable<Result<Ledger>> run_ledger(Pool& pool, std::chrono::milliseconds
   Result<Rows> rows = co_await pool.fetch(kLedger, {}, timeout);
   if (!rows) co_return rows.error();
   if (rows->empty()) co_return Errc::store_refuses;
-  Ledger ledger;
-  std::string* const figures[] = {&ledger.applied,   &ledger.reported,   &ledger.open,
-                                  &ledger.discarded, &ledger.duplicates, &ledger.set_aside};
-  int column = 0;
-  for (std::string* figure : figures) *figure = rows->text(0, column++);
-  ledger.connection_events_applied = rows->integer(0, 6);
-  ledger.usage_events_applied = rows->integer(0, 7);
-  ledger.balanced = rows->boolean(0, 8);
-  const std::vector<std::string> ids = rows->texts(0, 9), unflushed = rows->texts(0, 10);
-  const std::vector<std::int64_t> connections = rows->integers(0, 11), usages = rows->integers(0, 12);
-  const std::vector<std::int64_t> ages_ms = rows->integers(0, 13);
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    ledger.replicas.push_back(
-        {ids[i], unflushed[i], connections[i], usages[i], static_cast<double>(ages_ms[i]) / 1000.0});
-  }
-  co_return ledger;
+  co_return to_ledger(*rows);
 }
 
 asio::awaitable<Result<std::int64_t>> run_expire(Pool& pool, const Query& query, std::chrono::seconds age,

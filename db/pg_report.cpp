@@ -114,6 +114,22 @@ constexpr Query kRecompute{"recompute_report", R"sql(
    WHERE r.period_id = $1 AND r.ids_purged_at IS NULL
 )sql", true};
 
+/// For the transaction only: unique ids of a busy period are counted in memory instead of on disk.
+constexpr Query kMoreMemory{"more_memory", R"sql(
+  SELECT set_config('work_mem', '128MB', true)
+)sql", true};
+
+/// A query over all ids of a period.
+asio::awaitable<Result<Rows>> fetch_large(Pool& pool, const Query& query, Params params, std::chrono::milliseconds timeout) {
+  std::vector<Statement> statements(2);
+  statements[0].query = &kMoreMemory;
+  statements[1].query = &query;
+  statements[1].params = std::move(params);
+  Result<std::vector<Rows>> answers = co_await pool.transact(statements, timeout);
+  if (!answers) co_return answers.error();
+  co_return std::move(answers->back());
+}
+
 struct StoredReport {
   Report report;
   bool summed;
@@ -162,7 +178,7 @@ asio::awaitable<Result<bool>> run_close(Pool& pool, PeriodId expected, tracker::
 
 asio::awaitable<Result<void>> sum_period(Pool& pool, PeriodId period, StoreTimeouts timeouts) {
   const Params which = std::move(Params().int8(period));
-  Result<Rows> figures = co_await pool.fetch(kSum, which, timeouts.sum);
+  Result<Rows> figures = co_await fetch_large(pool, kSum, which, timeouts.sum);
   if (!figures) co_return figures.error();
   if (figures->empty()) co_return Result<void>();  // summed meanwhile
   Params kept;
@@ -260,7 +276,7 @@ asio::awaitable<Result<void>> run_set_length(Pool& pool, std::int64_t seconds, S
 }
 
 asio::awaitable<Result<Summary>> run_summary(Pool& pool, StoreTimeouts timeouts) {
-  Result<Rows> rows = co_await pool.fetch(kSummary, {}, timeouts.sum);
+  Result<Rows> rows = co_await fetch_large(pool, kSummary, Params(), timeouts.sum);
   if (!rows) co_return rows.error();
   if (rows->empty()) co_return Errc::store_refuses;
   Summary summary;
@@ -285,13 +301,15 @@ asio::awaitable<Result<Verification>> run_verify(Pool& pool, StoreTimeouts timeo
   if (!periods) co_return periods.error();
   for (int i = 0; i < periods->size(); ++i) {
     const Params which = std::move(Params().int8(periods->integer(i, 0)));
-    Result<Rows> again = co_await pool.fetch(kRecompute, which, timeouts.sum);
+    Result<Rows> again = co_await fetch_large(pool, kRecompute, which, timeouts.sum);
     if (!again) co_return again.error();
     Result<Rows> stored = co_await pool.fetch(kGetReport, which, timeouts.read);
     if (!stored) co_return stored.error();
     if (again->empty() || stored->empty()) continue;  // purged meanwhile
     ++verification.checked;
-    Mismatch pair{to_report(*stored, 0).report, to_report(*again, 0).report};
+    Mismatch pair;
+    pair.stored = to_report(*stored, 0).report;
+    pair.recomputed = to_report(*again, 0).report;
     if (!(pair.stored == pair.recomputed)) verification.mismatches.push_back(std::move(pair));
   }
   co_return verification;

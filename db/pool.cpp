@@ -60,6 +60,10 @@ struct Pool::State : std::enable_shared_from_this<State> {
 
   std::optional<Idle> take_idle();
   void give_back(std::unique_ptr<Connection> connection);
+  void keep_fresh(std::unique_ptr<Connection> connection) {
+    if (!closed) idle.push_back({std::move(connection), clock.steady(), true});
+    sweep_later();
+  }
   void start_connecting();
   asio::awaitable<void> connect();
   void sweep_later();
@@ -135,8 +139,7 @@ asio::awaitable<void> Pool::State::connect() {
     remember({});
     observer.connected();
     (*opened)->prepare_statements(options.prepare_statements);
-    if (!closed) idle.push_back({std::move(*opened), clock.steady(), true});
-    sweep_later();
+    keep_fresh(std::move(*opened));
     co_return;
   }
   remember(std::move(why));

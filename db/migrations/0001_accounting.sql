@@ -208,19 +208,19 @@ SELECT s.replica_id,
 
 -- The figures of one period as its rows add up: what a report, the summary of the open period and `verify` all use.
 -- One snapshot; a plain SELECT, so that PostgreSQL may run it in parallel.
-CREATE FUNCTION tallyd.period_figures(
-  p_period bigint,
-  OUT replicas bigint, OUT allowed numeric, OUT denied numeric, OUT dup_allowed numeric, OUT dup_denied numeric,
-  OUT thrown_away numeric, OUT increments bigint, OUT late_increments bigint,
-  OUT unique_workspaces bigint, OUT unique_users bigint)
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
+-- (RETURNS TABLE, since only such a function is expanded into the query that calls it.)
+CREATE FUNCTION tallyd.period_figures(p_period bigint)
+RETURNS TABLE (
+  replicas bigint, allowed numeric, denied numeric, dup_allowed numeric, dup_denied numeric, thrown_away numeric,
+  increments bigint, late_increments bigint, unique_workspaces bigint, unique_users bigint)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 1 AS $$
   SELECT count(DISTINCT s.replica_id) FILTER (WHERE t.increments > 0),
          coalesce(sum(t.allowed), 0), coalesce(sum(t.denied), 0),
          coalesce(sum(t.dup_allowed), 0), coalesce(sum(t.dup_denied), 0), coalesce(sum(t.discarded), 0),
          coalesce(sum(t.increments), 0)::bigint, coalesce(sum(t.late_increments), 0)::bigint,
-         (SELECT count(*) FROM (SELECT DISTINCT w FROM tallyd.boundary_usage_ids i, unnest(i.workspaces) w
+         (SELECT count(*) FROM (SELECT DISTINCT unnest(i.workspaces) FROM tallyd.boundary_usage_ids i
                                  WHERE i.period_id = p_period) q),
-         (SELECT count(*) FROM (SELECT DISTINCT u FROM tallyd.boundary_usage_ids i, unnest(i.users) u
+         (SELECT count(*) FROM (SELECT DISTINCT unnest(i.users) FROM tallyd.boundary_usage_ids i
                                  WHERE i.period_id = p_period) q)
     FROM tallyd.boundary_usage_stats t JOIN tallyd.streams s USING (stream_id)
    WHERE t.period_id = p_period

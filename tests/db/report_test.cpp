@@ -59,7 +59,8 @@ TEST(Close, SendsAFlushThatWaitsForItIntoTheNextPeriod_BU19) {
   Counting db;
   test::Session closer(db.database.conninfo());
   closer.query("BEGIN; UPDATE tallyd.period_clock SET period_id = 2");
-  auto flushing = db.store.start(db.store->flush(batch(db.one, 0, 1, 7)));
+  const FlushBatch sent = batch(db.one, 0, 1, 7);
+  auto flushing = db.store.start(db.store->flush(sent));
   db.database.await_lock_waits(1);
   closer.query("COMMIT");
   EXPECT_EQ(flushing.get().value().applied, 2);

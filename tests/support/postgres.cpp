@@ -131,7 +131,9 @@ StoreUnderTest::StoreUnderTest(std::string conninfo, db::PoolOptions options, db
   store_ = std::make_unique<db::PgStore>(*pool_, timeouts);
 }
 
-StoreUnderTest::~StoreUnderTest() {
+StoreUnderTest::~StoreUnderTest() { close_pool(); }
+
+void StoreUnderTest::close_pool() {
   std::promise<void> closed;
   boost::asio::post(loop_.context(), [&] {
     pool_->close();

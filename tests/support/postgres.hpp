@@ -86,6 +86,7 @@ class StoreUnderTest {
   ~StoreUnderTest();
 
   db::Pool& pool() { return *pool_; }
+  void close_pool();
   db::PgStore& operator*() { return *store_; }
   db::PgStore* operator->() { return store_.get(); }
   Loop& loop() { return loop_; }

@@ -1,0 +1,84 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "db/migrations.hpp"
+#include "db/token_store.hpp"
+#include "tests/db/batches.hpp"
+
+namespace tally::db {
+namespace {
+
+/// A database set up by db/roles.sql as its head tells, with roles of its own.
+struct Separated {
+  Separated() {
+    run_script();
+    test::StoreUnderTest owner_store(as(owner));
+    std::string why;
+    if (!owner_store.run(migrate(owner_store.pool(), &why))) throw std::runtime_error(why);
+    run_script();
+  }
+  ~Separated() {
+    test::Session admin(database.conninfo());
+    for (const std::string& role : {runtime, owner}) admin.query("DROP OWNED BY " + role + " CASCADE; DROP ROLE " + role);
+  }
+  void run_script() {
+    const std::string command = "psql -X -q -d '" + database.conninfo() + "' -v ON_ERROR_STOP=1 -v owner=" + owner +
+                                " -v runtime=" + runtime + " -f " TALLYD_SOURCE_DIR "/db/roles.sql > /dev/null";
+    if (std::system(command.c_str()) != 0) throw std::runtime_error("roles.sql failed");
+  }
+  std::string as(const std::string& role) const { return database.conninfo() + " user=" + role; }
+
+  test::TestDatabase database{test::TestDatabase::Schema::none};
+  std::string owner = "o_" + database.name();
+  std::string runtime = "r_" + database.name();
+};
+
+TEST(Roles, LetTheDaemonDoAllItsWorkWithoutDdl) {
+  Separated separated;
+  test::StoreUnderTest store(separated.as(separated.runtime));
+  EXPECT_EQ(store.run(migrate(store.pool())).value().state, SchemaState::current);
+  const tracker::StreamId stream{id(1)};
+  ASSERT_TRUE(store.run(store->register_stream(stream, "replica-1")));
+  tracker::FlushBatch made = batch(stream, 0, 1, 5);
+  made.workspaces = {id(2)};
+  made.effects = {effect(id(3), 1, {id(4)})};
+  EXPECT_TRUE(store.run(store->flush(made)).value().applied);
+  EXPECT_TRUE(store.run(store->set_aside(batch(stream, 1, 2), "raw", "why")).value());
+  EXPECT_TRUE(store.run(store->heartbeat({.replica_id = "replica-1"})).value().known);
+  EXPECT_EQ(store.run(store->adopt_period_length(60)).value(), 60);
+  EXPECT_TRUE(store.run(store->summary()));
+  EXPECT_TRUE(store.run(store->discard_replica("replica-1", "test")));
+  EXPECT_TRUE(store.run(store->close(1, id(9), false)).value());
+  EXPECT_TRUE(store.run(store->report(1)));
+  EXPECT_TRUE(store.run(store->ledger()).value().balanced);
+  EXPECT_TRUE(store.run(store->verify()).value().mismatches.empty());
+  EXPECT_TRUE(store.run(store->expire_keys(std::chrono::hours(1))));
+  EXPECT_TRUE(store.run(store->expire_ids(std::chrono::hours(1))));
+  EXPECT_TRUE(store.run(store->mark_drained(stream, 2)));
+  EXPECT_TRUE(store.run(store->give_up_replica("replica-1", "test")));
+  EXPECT_TRUE(store.run(store->rebase(5, "test")));
+  TokenStore tokens(store.pool());
+  EXPECT_TRUE(store.run(tokens.put_user({id(1), "ann", "", {}}, "test")).value());
+  Token token;
+  token.id = "abcdefghij";
+  token.user_id = id(1);
+  EXPECT_TRUE(store.run(tokens.create(token, "test")));
+  EXPECT_TRUE(store.run(tokens.delete_user(id(1), "test")));
+}
+
+TEST(Roles, KeepTheDaemonFromWhatItNeverDoes) {
+  Separated separated;
+  test::Session session(separated.as(separated.runtime));
+  for (const char* forbidden :
+       {"CREATE TABLE tallyd.mine (x int)", "DROP TABLE tallyd.streams", "TRUNCATE tallyd.streams", "DELETE FROM tallyd.audit_log",
+        "UPDATE tallyd.audit_log SET actor = 'x'", "DELETE FROM tallyd.period_clock", "DELETE FROM tallyd.schema_migrations",
+        "ALTER TABLE tallyd.streams ADD x int", "CREATE OR REPLACE FUNCTION tallyd.f() RETURNS int LANGUAGE sql AS 'SELECT 1'"}) {
+    EXPECT_THROW(session.query(forbidden), std::runtime_error) << forbidden;
+  }
+  EXPECT_EQ(session.query("SHOW lock_timeout"), "10s");
+}
+
+}  // namespace
+}  // namespace tally::db

@@ -1,0 +1,174 @@
+#include "db/token_store.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/db/batches.hpp"
+
+namespace tally::db {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using tracker::Errc;
+
+struct Rights {
+  test::TestDatabase database;
+  test::StoreUnderTest store{database.conninfo()};
+  TokenStore tokens{store.pool()};
+
+  template <class T>
+  T run(boost::asio::awaitable<T> work) {
+    return store.run(std::move(work));
+  }
+  std::int64_t version() { return run(store->clock()).value().rights_version; }
+};
+
+Token system_token(std::string token_id) {
+  Token token;
+  token.id = std::move(token_id);
+  token.secret_sha256.fill(7);
+  token.kind = SubjectKind::system;
+  token.system_subject = "boundary_usage_tracker";
+  token.scopes = {"coder:all", "with,comma \"quoted\""};
+  token.allow_list = {"*:*"};
+  return token;
+}
+
+TEST(TokenStore, GivesBackWhatItWasGiven) {
+  Rights rights;
+  Token made = system_token("abcdefghi0");
+  made.expires_at_us = 1'900'000'000'123'456;
+  made.name = "night shift";
+  const Token kept = rights.run(rights.tokens.create(made, "admin")).value();
+  const Token found = rights.run(rights.tokens.find("abcdefghi0")).value().value();
+  EXPECT_EQ(found.secret_sha256, made.secret_sha256);
+  EXPECT_EQ(found.scopes, made.scopes);
+  EXPECT_EQ(found.allow_list, made.allow_list);
+  EXPECT_EQ(found.expires_at_us, made.expires_at_us);
+  EXPECT_EQ(found.name, "night shift");
+  EXPECT_EQ(found.system_subject, "boundary_usage_tracker");
+  EXPECT_EQ(found.version, kept.version);
+  EXPECT_FALSE(found.user_id);
+  EXPECT_FALSE(found.agent);
+  EXPECT_GT(found.created_at_us, 0);
+}
+
+TEST(TokenStore, KeepsWhatAnAgentIsBoundTo) {
+  Rights rights;
+  Token made = system_token("agent00000");
+  made.kind = SubjectKind::agent;
+  made.system_subject.clear();
+  made.agent = AgentBinding{id(1), id(2), id(3), id(4), std::nullopt, true};
+  ASSERT_TRUE(rights.run(rights.tokens.create(made, "admin")));
+  EXPECT_EQ(rights.run(rights.tokens.find("agent00000")).value()->agent, made.agent);
+  made.id = "agent00001";
+  made.agent->task = id(5);
+  ASSERT_TRUE(rights.run(rights.tokens.create(made, "admin")));
+  EXPECT_EQ(rights.run(rights.tokens.find("agent00001")).value()->agent, made.agent);
+}
+
+TEST(TokenStore, RefusesATakenIdAndAnUnknownUser) {
+  Rights rights;
+  ASSERT_TRUE(rights.run(rights.tokens.create(system_token("abcdefghi0"), "admin")));
+  EXPECT_EQ(rights.run(rights.tokens.create(system_token("abcdefghi0"), "admin")).error(), Errc::conflict);
+  Token user = system_token("user000000");
+  user.kind = SubjectKind::user;
+  user.system_subject.clear();
+  user.user_id = id(9);
+  EXPECT_EQ(rights.run(rights.tokens.create(user, "admin")).error(), Errc::not_found);
+  EXPECT_FALSE(rights.run(rights.tokens.find("user000000")).value());
+}
+
+TEST(TokenStore, EveryChangeRaisesTheVersionThatHeartbeatsAnswer) {
+  Rights rights;
+  const std::int64_t start = rights.version();
+  ASSERT_TRUE(rights.run(rights.tokens.create(system_token("abcdefghi0"), "admin")));
+  const std::int64_t created = rights.version();
+  EXPECT_GT(created, start);
+  ASSERT_TRUE(rights.run(rights.tokens.revoke("abcdefghi0", "admin")));
+  EXPECT_GT(rights.version(), created);
+  EXPECT_EQ(rights.run(rights.tokens.revoke("nosuchtokn", "admin")).error(), Errc::not_found);
+  EXPECT_TRUE(rights.run(rights.tokens.revoke("abcdefghi0", "admin")));
+  EXPECT_EQ(rights.database.query("SELECT string_agg(action, ',' ORDER BY id) FROM audit_log"), "create_token,revoke_token");
+}
+
+TEST(TokenStore, ListsEndedTokensOnlyWhenAsked) {
+  Rights rights;
+  Token expired = system_token("expired000");
+  expired.expires_at_us = 1'000'000;
+  ASSERT_TRUE(rights.run(rights.tokens.create(expired, "admin")));
+  ASSERT_TRUE(rights.run(rights.tokens.create(system_token("revoked000"), "admin")));
+  ASSERT_TRUE(rights.run(rights.tokens.create(system_token("valid00000"), "admin")));
+  ASSERT_TRUE(rights.run(rights.tokens.revoke("revoked000", "admin")));
+  const auto valid = rights.run(rights.tokens.list()).value();
+  ASSERT_EQ(valid.size(), 1u);
+  EXPECT_EQ(valid[0].id, "valid00000");
+  EXPECT_EQ(rights.run(rights.tokens.list(true)).value().size(), 3u);
+}
+
+TEST(TokenStore, TellsChangesSinceAVersion) {
+  Rights rights;
+  ASSERT_TRUE(rights.run(rights.tokens.create(system_token("abcdefghi0"), "admin")));
+  ASSERT_TRUE(rights.run(rights.tokens.put_user({id(1), "ann", "a@x", {"owner"}}, "admin")).value());
+  const RightsChanges everything = rights.run(rights.tokens.changes(0)).value();
+  EXPECT_EQ(everything.tokens.size(), 1u);
+  EXPECT_EQ(everything.users.size(), 1u);
+  EXPECT_THAT(rights.run(rights.tokens.changes(everything.version)).value().tokens, IsEmpty());
+
+  ASSERT_TRUE(rights.run(rights.tokens.revoke("abcdefghi0", "admin")));
+  ASSERT_TRUE(rights.run(rights.tokens.delete_user(id(1), "admin")));
+  const RightsChanges after = rights.run(rights.tokens.changes(everything.version)).value();
+  ASSERT_EQ(after.tokens.size(), 1u);
+  EXPECT_TRUE(after.tokens[0].revoked_at_us);
+  EXPECT_THAT(after.users, IsEmpty());
+  EXPECT_THAT(after.deleted_users, ElementsAre(id(1)));
+}
+
+TEST(TokenStore, RevokesTheTokensOfADeletedUser) {
+  Rights rights;
+  ASSERT_TRUE(rights.run(rights.tokens.put_user({id(1), "ann", "", {}}, "admin")).value());
+  Token own = system_token("own0000000");
+  own.kind = SubjectKind::user;
+  own.system_subject.clear();
+  own.user_id = id(1);
+  for (const Token& token : {own, system_token("other00000")}) ASSERT_TRUE(rights.run(rights.tokens.create(token, "admin")));
+  ASSERT_TRUE(rights.run(rights.tokens.delete_user(id(1), "admin")));
+  EXPECT_EQ(rights.run(rights.tokens.delete_user(id(1), "admin")).error(), Errc::not_found);
+  const auto left = rights.run(rights.tokens.list()).value();
+  ASSERT_EQ(left.size(), 1u);
+  EXPECT_EQ(left[0].id, "other00000");
+}
+
+TEST(Users, ArePutTwiceAndKeepTheirNamesApart) {
+  Rights rights;
+  EXPECT_TRUE(rights.run(rights.tokens.put_user({id(1), "ann", "a@x", {"owner"}}, "admin")).value());
+  EXPECT_FALSE(rights.run(rights.tokens.put_user({id(1), "anna", "a@x", {"auditor", "owner"}}, "admin")).value());
+  EXPECT_EQ(rights.run(rights.tokens.put_user({id(2), "ANNA", "", {}}, "admin")).error(), Errc::conflict);
+  const User user = rights.run(rights.tokens.find_user(id(1))).value().value();
+  EXPECT_EQ(user.username, "anna");
+  EXPECT_THAT(user.roles, ElementsAre("auditor", "owner"));
+  EXPECT_EQ(rights.run(rights.tokens.list_users()).value().size(), 1u);
+}
+
+TEST(Users, ComeBackAfterTheyWereDeleted) {
+  Rights rights;
+  ASSERT_TRUE(rights.run(rights.tokens.put_user({id(1), "ann", "", {}}, "admin")).value());
+  ASSERT_TRUE(rights.run(rights.tokens.delete_user(id(1), "admin")));
+  ASSERT_TRUE(rights.run(rights.tokens.put_user({id(1), "ann", "", {}}, "admin")).value());
+  const RightsChanges changes = rights.run(rights.tokens.changes(0)).value();
+  EXPECT_THAT(changes.deleted_users, IsEmpty());
+  EXPECT_EQ(changes.users.size(), 1u);
+}
+
+TEST(TokenStore, RemembersWhenTokensWereUsed) {
+  Rights rights;
+  ASSERT_TRUE(rights.run(rights.tokens.create(system_token("abcdefghi0"), "admin")));
+  const std::int64_t before = rights.version();
+  ASSERT_TRUE(rights.run(rights.tokens.touch({"abcdefghi0", "nosuchtokn"})));
+  EXPECT_TRUE(rights.run(rights.tokens.find("abcdefghi0")).value()->last_used_at_us);
+  EXPECT_EQ(rights.version(), before) << "use is no change of rights";
+}
+
+}  // namespace
+}  // namespace tally::db
