@@ -26,8 +26,10 @@ boost::asio::awaitable<void> RightsSync::run() {
       else
         log::warn("changed rights could not be read", {{"error", changes.error().message()}});
     }
-    if (book_.dirty() && !co_await disk_.run([this] { return book_.save(); }))
-      log::warn("the known rights could not be saved; they are lost with a restart while the database is away");
+    if (book_.dirty()) {
+      const bool saved = co_await disk_.run([this] { return book_.save(); });
+      if (!saved) log::warn("the known rights could not be saved; they are lost with a restart while the database is away");
+    }
     if (!stopping_) co_await waker_.wait(5s);
   }
 }

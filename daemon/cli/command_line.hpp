@@ -60,7 +60,6 @@ void add_serve_command(CommandLine& line);
 void add_stream_commands(CommandLine& line);
 void add_token_commands(CommandLine& line);
 void add_user_commands(CommandLine& line);
-void add_serve_command(CommandLine& line);
 void add_version_command(CommandLine& line);
 
 }  // namespace tally::daemon::cli

@@ -61,8 +61,12 @@ asio::awaitable<void> Drainer::round() {
 
 asio::awaitable<void> Drainer::drain(Foreign& foreign) {
   if (foreign.flush.alarm() != StreamFlush::Alarm::none) co_return trouble(foreign, to_string(foreign.flush.alarm()));
-  if (!foreign.scanned && !co_await claim_and_scan(foreign)) co_return;
-  if (!co_await driver_.drive(foreign.flush, no_announcement_, stopping_)) {
+  if (!foreign.scanned) {
+    const bool claimed = co_await claim_and_scan(foreign);
+    if (!claimed) co_return;
+  }
+  const bool up_to_date = co_await driver_.drive(foreign.flush, no_announcement_, stopping_);
+  if (!up_to_date) {
     if (foreign.flush.alarm() != StreamFlush::Alarm::none) trouble(foreign, to_string(foreign.flush.alarm()));
     co_return;
   }

@@ -60,7 +60,10 @@ asio::awaitable<void> Heart::beat() {
   const auto answer = co_await store_.heartbeat(std::move(beat));
   connected_ = static_cast<bool>(answer);
   if (!answer) co_return;
-  if (!answer->known && !co_await register_replica()) co_return;
+  if (!answer->known) {
+    const bool done = co_await register_replica();
+    if (!done) co_return;
+  }
   // Only a cycle that starts from here on has a cut behind everything that was acknowledged before that time.
   if (!mark_) mark_ = Mark{answer->clock.database_time_us, flusher_.cycles_started() + 1};
   metrics_.set_period(answer->clock.period);
@@ -75,7 +78,8 @@ asio::awaitable<bool> Heart::register_replica() {
     log::warn("the replica could not be registered", {{"error", done.error().message()}});
     co_return false;
   }
-  if (!registered_ && co_await disk_.run([path = options_.registered_mark] { return make_mark(path); })) registered_ = true;
+  // Captures nothing that needs a destructor: GCC 12 destroys a temporary closure in a co_await twice.
+  if (!registered_) registered_ = co_await disk_.run([this] { return make_mark(options_.registered_mark); });
   co_return true;
 }
 

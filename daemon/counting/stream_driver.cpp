@@ -153,7 +153,8 @@ asio::awaitable<Errc> StreamDriver::set_aside(StreamFlush& flush, Action action)
     flush.unreadable(store_errc(found.batch.error()));
     co_return kDone;
   }
-  const auto moved = co_await parts_.store.set_aside(*found.batch, std::move(found.payload), "the database refused the data");
+  const std::string reason = "the database refused the data";
+  const auto moved = co_await parts_.store.set_aside(*found.batch, found.payload, reason);
   if (!moved) {
     flush.failed(store_errc(moved.error()));
     co_return store_errc(moved.error());
