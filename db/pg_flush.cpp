@@ -18,7 +18,8 @@ constexpr Query kFlush{"flush", R"sql(
 )sql"};
 
 constexpr Query kReadStream{"read_stream", R"sql(
-  SELECT applied_lsn, chain, state, ids_epoch FROM tallyd.streams WHERE stream_id = $1
+  SELECT s.applied_lsn, s.chain, s.state, s.ids_epoch, c.period_id
+    FROM tallyd.streams s, tallyd.period_clock c WHERE s.stream_id = $1 AND c.one
 )sql", true};
 
 constexpr Query kRegisterReplica{"register_replica", R"sql(
@@ -157,6 +158,7 @@ asio::awaitable<Result<std::optional<tracker::StreamRow>>> run_read(Pool& pool, 
   row.chain = to_chain(rows->text(0, 1));
   row.state = static_cast<tracker::StreamState>(rows->integer(0, 2));
   row.ids_epoch = rows->integer(0, 3);
+  row.clock = rows->integer(0, 4);
   co_return std::optional(row);
 }
 

@@ -21,6 +21,7 @@ TEST(Flush, AppliesABatchAndMovesItsStream) {
   EXPECT_EQ(answer.ids_epoch, 0);
   EXPECT_EQ(db.applied(db.one), 3u);
   EXPECT_EQ(db.store.run(db.store->read_stream(db.one)).value()->chain, chain(3));
+  EXPECT_EQ(db.store.run(db.store->read_stream(db.one)).value()->clock, 1);
   EXPECT_EQ(db.database.query("SELECT allowed || '/' || denied || '/' || increments FROM boundary_usage_stats"), "5/2/3");
   EXPECT_TRUE(db.balanced());
 }
