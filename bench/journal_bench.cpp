@@ -1,6 +1,6 @@
-// Target 9: the journal against a bare loop that writes and syncs the same bytes, and against SQLite; target 13: reading it back
-// against reading the file with its checksum. And what the gathering of WriterThread is tuned with: clients that wait for their
-// answer, and a core that they share with the journal's thread.
+// Target 9: the journal against a bare loop that writes and syncs the same bytes, and against SQLite; target 13:
+// reading it back against reading the file with its checksum. And what the gathering of WriterThread is tuned with:
+// clients that wait for their answer, and a core that they share with the journal's thread.
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -58,8 +58,10 @@ struct Recycle final : tracker::Completions {
   tracker::AppendGroup group;
   void deliver(std::uint32_t, tracker::AppendGroup done) override {
     require(!done.front()->error, "the journal refused");
-    if (group.empty()) group = std::move(done);
-    else for (auto& append : done) group.push_back(std::move(append));
+    if (group.empty())
+      group = std::move(done);
+    else
+      for (auto& append : done) group.push_back(std::move(append));
   }
   void cut(const tracker::Cut&) override {}
 };
@@ -103,7 +105,8 @@ void BareLoop(benchmark::State& state) {
       require(::fallocate(fd, 0, 0, kSegmentBytes) == 0 && ::fsync(fd) == 0, "fallocate");
       offset = 0;
     }
-    require(::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset)) == static_cast<ssize_t>(bytes.size()), "pwrite");
+    require(::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset)) == static_cast<ssize_t>(bytes.size()),
+            "pwrite");
     require(::fdatasync(fd) == 0, "fdatasync");
     offset += bytes.size();
     ++groups;
@@ -117,13 +120,16 @@ void SqliteWalFull(benchmark::State& state) {
   const Scratch scratch;
   sqlite3* db = nullptr;
   require(sqlite3_open(scratch.at("db").c_str(), &db) == SQLITE_OK, "sqlite3_open");
-  const auto run = [db](const char* sql) { require(sqlite3_exec(db, sql, nullptr, nullptr, nullptr) == SQLITE_OK, sql); };
+  const auto run = [db](const char* sql) {
+    require(sqlite3_exec(db, sql, nullptr, nullptr, nullptr) == SQLITE_OK, sql);
+  };
   run("PRAGMA journal_mode=WAL");
   run("PRAGMA synchronous=FULL");
   run("CREATE TABLE record (lsn INTEGER PRIMARY KEY, appended_at INTEGER, type INTEGER, payload BLOB)");
   sqlite3_stmt* insert = nullptr;
   require(sqlite3_prepare_v2(db, "INSERT INTO record (appended_at, type, payload) VALUES (1700000000000, 1, ?)", -1,
-                             &insert, nullptr) == SQLITE_OK, "prepare");
+                             &insert, nullptr) == SQLITE_OK,
+          "prepare");
   const std::string payload(kPayloadBytes, 'x');
   std::size_t groups = 0;
   for (auto _ : state) {

@@ -16,7 +16,6 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the journal's format is little-endian");
 
 constexpr char kMagic[8] = {'t', 'a', 'l', 'l', 'y', 'j', 'r', 'n'};
-constexpr std::uint64_t kTimeMask = (std::uint64_t{1} << 48) - 1;
 
 template <class Word>
 void put(std::byte* at, Word word) noexcept {
@@ -74,16 +73,6 @@ void seal_record(const RecordHeader& header, std::uint32_t seed, std::span<std::
   put(at + 16, appended | static_cast<std::uint64_t>(header.type) << 48);
   put(at + 24, header.unsynced);
   put(at, detail::crc32c(out.subspan(4), seed));
-}
-
-RecordHeader decode_record_header(const std::byte* bytes) noexcept {
-  const auto word = get<std::uint64_t>(bytes + 16);
-  return {.crc = get<std::uint32_t>(bytes),
-          .payload_bytes = get<std::uint32_t>(bytes + 4),
-          .lsn = get<std::uint64_t>(bytes + 8),
-          .appended_at = tracker::WallTime(std::chrono::milliseconds(word & kTimeMask)),
-          .type = static_cast<tracker::RecordType>(word >> 48 & 0xff),
-          .unsynced = get<std::uint32_t>(bytes + 24)};
 }
 
 bool crc_matches(std::span<const std::byte> record, std::uint32_t seed) noexcept {

@@ -1,8 +1,10 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "tracker/errors.hpp"
 #include "tracker/record.hpp"
@@ -46,6 +48,7 @@ inline constexpr std::size_t kRecordHeaderBytes = 28;
 /// Above the largest request body (8 MiB) whatever its encoding; below a segment.
 inline constexpr std::size_t kMaxPayloadBytes = 12u << 20;
 inline constexpr std::uint64_t kSegmentBytes = 16u << 20;
+inline constexpr std::uint64_t kTimeMask = (std::uint64_t{1} << 48) - 1;
 inline constexpr std::uint32_t kUnsyncedMany = 0xffffffff;
 
 struct SegmentHeader {
@@ -75,7 +78,18 @@ std::uint32_t crc_seed(const tracker::StreamId& stream) noexcept;
 /// Writes the header in front of a payload that is already in its place, so that `out` is the whole record.
 void seal_record(const RecordHeader& header, std::uint32_t seed, std::span<std::byte> out) noexcept;
 /// The fields as they stand; nothing is checked. `bytes` holds at least a header.
-RecordHeader decode_record_header(const std::byte* bytes) noexcept;
+inline RecordHeader decode_record_header(const std::byte* bytes) noexcept {
+  RecordHeader header;
+  std::uint64_t word;
+  std::memcpy(&header.crc, bytes, 4);
+  std::memcpy(&header.payload_bytes, bytes + 4, 4);
+  std::memcpy(&header.lsn, bytes + 8, 8);
+  std::memcpy(&word, bytes + 16, 8);
+  std::memcpy(&header.unsynced, bytes + 24, 4);
+  header.appended_at = tracker::WallTime(std::chrono::milliseconds(word & kTimeMask));
+  header.type = static_cast<tracker::RecordType>(word >> 48 & 0xff);
+  return header;
+}
 /// `record`: header and payload.
 bool crc_matches(std::span<const std::byte> record, std::uint32_t seed) noexcept;
 tracker::Chain next_chain(std::span<const std::byte> record, tracker::Chain before) noexcept;

@@ -1,6 +1,7 @@
 #include "journal/reader.hpp"
 
 #include "journal/detail/stream_walk.hpp"
+#include "journal/format.hpp"
 
 namespace tally::journal {
 
@@ -22,27 +23,32 @@ Result<ReadEnd> Reader::read(const tracker::StreamId& stream, Lsn after, Lsn upt
   if (!*there) return ReadEnd{after, 0, false};
 
   ReadEnd end{after, walk->chain(), false};
-  detail::Place place = walk->place();
-  std::size_t bytes = 0;
-  for (;;) {
-    if (end.last >= upto || (bytes >= max_bytes && end.last > after)) {
-      end.more = true;
-      break;
-    }
+  const auto keep = [&](std::size_t refused_bytes) {
+    detail::Place place = walk->place();
+    place.offset -= refused_bytes;
+    place.lsn = end.last;
+    place.chain = end.chain;
+    static_cast<detail::Place&>(*memory_) = place;
+  };
+  for (std::size_t bytes = 0; end.last < upto && (bytes < max_bytes || end.last == after);) {
     const auto found = walk->next();
     if (!found) return found.error();
-    if (!*found) break;
-    const auto record = walk->record();
+    if (!*found) {
+      keep(0);
+      return end;
+    }
+    const auto& record = walk->record();
     if (!sink(record)) {
+      keep(kRecordHeaderBytes + record.payload.size());
       end.more = true;
-      break;
+      return end;
     }
     end.last = record.lsn;
     end.chain = record.chain;
     bytes += record.payload.size();
-    place = walk->place();
   }
-  static_cast<detail::Place&>(*memory_) = place;
+  keep(0);
+  end.more = true;
   return end;
 }
 

@@ -80,15 +80,15 @@ bool StreamWriter::open() {
 }
 
 void StreamWriter::append(AppendGroup group) {
-  std::size_t at = 0;
-  while (at < group.size()) {
+  const std::size_t size = group.size();
+  for (std::size_t at = 0; at < size;) {
     if (group[at]->payload.size() > kMaxPayloadBytes) {
       hand_back(group, at, at + 1, Errc::data_refused);
       ++at;
       continue;
     }
     if (const error_code error = closed_ ? Errc::shutting_down : make_room(record_size(*group[at]))) {
-      hand_back(group, at, group.size(), error);
+      hand_back(group, at, size, error);
       return;
     }
     const auto encoded = encode(group, at);
@@ -98,7 +98,7 @@ void StreamWriter::append(AppendGroup group) {
 }
 
 void StreamWriter::refuse(AppendGroup group, Errc why) {
-  hand_back(group, 0, group.size(), why);
+  if (!group.empty()) hand_back(group, 0, group.size(), why);
 }
 
 /// There is a stream afterwards whose segment takes this record, or an error for whoever brought it.
@@ -344,18 +344,28 @@ void StreamWriter::close() {
 }
 
 void StreamWriter::hand_back(AppendGroup& group, std::size_t from, std::size_t to, error_code error) {
+  const std::uint32_t first_shard = group[from]->shard;
+  bool one_shard = from == 0 && to == group.size();
   for (std::size_t i = from; i < to; ++i) {
-    auto& append = group[i];
-    append->error = error;
+    tracker::Append& append = *group[i];
+    one_shard = one_shard && append.shard == first_shard;
+    append.error = error;
     if (error) {
-      append->stream = {};
-      append->lsn = 0;
+      append.stream = {};
+      append.lsn = 0;
     }
-    const std::size_t shard = append->shard;
-    if (shard >= by_shard_.size()) by_shard_.resize(shard + 1);
-    by_shard_[shard].push_back(std::move(append));
   }
-  if (error && to > from) directory_.observer().refused(to - from, error);
+  if (error) directory_.observer().refused(to - from, error);
+  if (one_shard) {
+    completions_.deliver(first_shard, std::exchange(group, {}));
+    return;
+  }
+  for (std::size_t i = from; i < to; ++i) {
+    const std::size_t shard = group[i]->shard;
+    if (shard >= by_shard_.size()) by_shard_.resize(shard + 1);
+    if (by_shard_[shard].empty()) by_shard_[shard].reserve(to - from);
+    by_shard_[shard].push_back(std::move(group[i]));
+  }
   for (std::size_t shard = 0; shard < by_shard_.size(); ++shard) {
     if (by_shard_[shard].empty()) continue;
     completions_.deliver(static_cast<std::uint32_t>(shard), std::exchange(by_shard_[shard], {}));

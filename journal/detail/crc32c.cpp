@@ -55,6 +55,13 @@ __attribute__((target("sse4.2"))) std::uint32_t crc32c_hardware(std::span<const 
     wide = _mm_crc32_u64(wide, word);
   }
   auto narrow = static_cast<std::uint32_t>(wide);
+  if (left >= 4) {
+    std::uint32_t word;
+    std::memcpy(&word, at, 4);
+    narrow = _mm_crc32_u32(narrow, word);
+    at += 4;
+    left -= 4;
+  }
   for (; left > 0; ++at, --left) narrow = _mm_crc32_u8(narrow, static_cast<std::uint8_t>(*at));
   return ~narrow;
 }

@@ -68,11 +68,10 @@ Result<std::span<const std::byte>> FileWindow::at(std::uint64_t offset, std::siz
 }
 
 SegmentScan::SegmentScan(FileWindow window, const SegmentHeader& header, const tracker::StreamId& stream)
-    : window_(std::move(window)),
-      header_(header),
-      seed_(crc_seed(stream)),
-      lsn_(header.first - 1),
-      chain_(header.chain) {}
+    : window_(std::move(window)), header_(header), seed_(crc_seed(stream)) {
+  record_.lsn = header.first - 1;
+  record_.chain = header.chain;
+}
 
 Result<SegmentScan> SegmentScan::open(Disk& disk, const std::string& path, const tracker::StreamId& stream,
                                       std::uint32_t number) {
@@ -107,45 +106,46 @@ Result<bool> SegmentScan::holds_records(Disk& disk, const std::string& path, con
 
 void SegmentScan::resume(std::uint64_t offset, tracker::Lsn lsn, tracker::Chain chain) {
   offset_ = offset;
-  lsn_ = lsn;
-  chain_ = chain;
+  record_.lsn = lsn;
+  record_.chain = chain;
+  rest_ = {};
 }
 
-Result<bool> SegmentScan::next() {
-  auto bytes = window_.at(offset_, kRecordHeaderBytes);
-  if (!bytes) return failure(bytes.error());
-  if (bytes->size() < kRecordHeaderBytes) return false;
-  const auto header = decode_record_header(bytes->data());
-  if (header.lsn != lsn_ + 1 || header.payload_bytes > kMaxPayloadBytes) return false;
-  const std::size_t size = kRecordHeaderBytes + header.payload_bytes;
-  if (bytes->size() < size) {
-    bytes = window_.at(offset_, size);
-    if (!bytes) return failure(bytes.error());
-    if (bytes->size() < size) return false;
+bool SegmentScan::refill(std::size_t wanted) {
+  const auto bytes = window_.at(offset_, wanted);
+  if (!bytes) {
+    error_ = bytes.error();
+    return false;
   }
-  const auto record = bytes->first(size);
+  rest_ = *bytes;
+  return rest_.size() >= wanted;
+}
+
+bool SegmentScan::next() {
+  if (rest_.size() < kRecordHeaderBytes && !refill(kRecordHeaderBytes)) return false;
+  const auto header = decode_record_header(rest_.data());
+  if (header.lsn != record_.lsn + 1 || header.payload_bytes > kMaxPayloadBytes) return false;
+  const std::size_t size = kRecordHeaderBytes + header.payload_bytes;
+  if (rest_.size() < size && !refill(size)) return false;
+  const auto record = rest_.first(size);
   if (!crc_matches(record, seed_)) return false;
-  found_ = record;
-  chain_ = next_chain(record, chain_);
-  lsn_ = header.lsn;
+  record_.lsn = header.lsn;
+  record_.chain = next_chain(record, record_.chain);
+  record_.type = header.type;
+  record_.appended_at = header.appended_at;
+  record_.payload = record.subspan(kRecordHeaderBytes);
+  rest_ = rest_.subspan(size);
   offset_ += size;
   return true;
 }
 
-tracker::RecordView SegmentScan::record() const {
-  const auto header = decode_record_header(found_.data());
-  return {.lsn = header.lsn,
-          .chain = chain_,
-          .type = header.type,
-          .appended_at = header.appended_at,
-          .payload = found_.subspan(kRecordHeaderBytes)};
-}
-
 Result<bool> SegmentScan::is_damaged() {
-  return find_record_behind(offset_ + 1, lsn_ + 1, false);
+  rest_ = {};  // the search moves the window
+  return find_record_behind(offset_ + 1, record_.lsn + 1, false);
 }
 
 Result<bool> SegmentScan::has_remains() {
+  rest_ = {};
   for (std::uint64_t at = offset_; at < window_.size();) {
     const auto bytes = window_.at(at, 1);
     if (!bytes) return failure(bytes.error());

@@ -43,14 +43,15 @@ class SegmentScan {
   static Result<bool> holds_records(Disk& disk, const std::string& path, const tracker::StreamId& stream);
 
   const SegmentHeader& header() const { return header_; }
-  /// Moves on to the next record; false: the valid records of this segment end here.
-  Result<bool> next();
-  /// The record that `next` found. Valid until the next call of anything.
-  tracker::RecordView record() const;
+  /// Moves on to the next record; false: the valid records of this segment end here, or the disk failed (`error`).
+  bool next();
+  boost::system::error_code error() const { return error_; }
+  /// The record that `next` found. Its payload is valid until the next call of anything.
+  const tracker::RecordView& record() const { return record_; }
 
   /// Of the last record found; one below the segment's first before that.
-  tracker::Lsn lsn() const { return lsn_; }
-  tracker::Chain chain() const { return chain_; }
+  tracker::Lsn lsn() const { return record_.lsn; }
+  tracker::Chain chain() const { return record_.chain; }
   /// Where the next record starts.
   std::uint64_t offset() const { return offset_; }
   /// Goes on from a place where an earlier scan of the same segment stood.
@@ -63,15 +64,16 @@ class SegmentScan {
 
  private:
   SegmentScan(FileWindow window, const SegmentHeader& header, const tracker::StreamId& stream);
+  bool refill(std::size_t wanted);
   Result<bool> find_record_behind(std::uint64_t from, tracker::Lsn missing, bool any);
 
   FileWindow window_;
   SegmentHeader header_;
   std::uint32_t seed_;
   std::uint64_t offset_ = kSegmentHeaderBytes;
-  tracker::Lsn lsn_;
-  tracker::Chain chain_;
-  std::span<const std::byte> found_;
+  tracker::RecordView record_;
+  boost::system::error_code error_;
+  std::span<const std::byte> rest_;  ///< what the window holds from `offset_` on; may be less than there is
 };
 
 }  // namespace tally::journal::detail

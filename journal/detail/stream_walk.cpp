@@ -92,16 +92,15 @@ Result<bool> StreamWalk::resume(const Place& place) {
   return *opened;
 }
 
-Result<bool> StreamWalk::next() {
-  if (!scan_) return false;
-  for (;;) {
-    const auto found = scan_->next();
-    if (!found) return failure(found.error());
-    if (*found) return true;
+Result<bool> StreamWalk::next_segment() {
+  while (scan_) {
+    if (scan_->error()) return failure(scan_->error());
     const auto more = end_of_segment();
     if (!more) return failure(more.error());
     if (!*more) return false;
+    if (scan_->next()) return true;
   }
+  return false;
 }
 
 /// True: goes on in the next segment. False: the stream ends here.

@@ -35,8 +35,11 @@ class StreamWalk {
   Result<bool> resume(const Place& place);
 
   /// False: the end. `corrupt`: damage, told to the observer.
-  Result<bool> next();
-  tracker::RecordView record() const { return scan_->record(); }
+  Result<bool> next() {
+    if (scan_ && scan_->next()) return true;
+    return next_segment();
+  }
+  const tracker::RecordView& record() const { return scan_->record(); }
   tracker::Lsn lsn() const { return scan_ ? scan_->lsn() : 0; }
   tracker::Chain chain() const { return scan_ ? scan_->chain() : 0; }
   Place place() const;
@@ -50,6 +53,7 @@ class StreamWalk {
   Result<bool> open_segment(std::size_t index);
   Result<bool> is_unborn(std::size_t index) const;
   tracker::Errc damage(std::uint32_t segment, std::uint64_t offset);
+  Result<bool> next_segment();
   Result<bool> end_of_segment();
 
   Directory* directory_;
