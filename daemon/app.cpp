@@ -283,6 +283,14 @@ class App {
   std::thread counting_thread_;
 };
 
+/// For its owner only. The built-in database's own user must be able to pass through when that is another one.
+void make_state_dir(const Config& config) {
+  if (std::filesystem::exists(config.state_dir)) return;
+  std::filesystem::create_directories(config.state_dir);
+  const bool others_pass = config.database_url.empty() && ::geteuid() == 0;
+  std::filesystem::permissions(config.state_dir, std::filesystem::perms(others_pass ? 0711 : 0700));
+}
+
 /// Signals, the service manager and the watchdog: what the main thread does while the others serve.
 class Supervisor {
  public:
@@ -352,7 +360,7 @@ int serve(LiveConfig& live) {
   systemd::ServiceEnvironment environment = systemd::take_service_environment();
   for (const auto& refused : environment.refused) log::warn("a handed-over descriptor is of no use", {{"detail", refused}});
   for (const auto& warning : live.warnings()) log::warn("configuration", {{"detail", warning}});
-  std::filesystem::create_directories(live.now().state_dir);
+  make_state_dir(live.now());
   // A copy: what cannot change while running keeps its value through a reload.
   const Config config = live.now();
   App app(config);

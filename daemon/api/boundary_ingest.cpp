@@ -13,6 +13,8 @@ using http::Response;
 using http::Status;
 using namespace std::chrono_literals;
 
+constexpr std::string_view kOwnOnly = "An agent may report for its own workspace and owner only.";
+
 Response accepted(std::uint32_t events, std::optional<std::uint32_t> skipped) {
   Response answer;
   answer.status = Status::accepted;
@@ -117,7 +119,7 @@ void take(Context& context, http::Request& request, http::Responder responder, i
   if (!own || (!readable && parsed.needs_record())) {
     context.ingest_metrics.events(request.thread, metrics::EventKind::boundary, metrics::IngestResult::invalid);
     return record->responder.answer(
-        http::problem(Status::forbidden, "An agent may report for its own workspace and owner only."));
+        http::problem(Status::forbidden, kOwnOnly));
   }
   if (!parsed.needs_record()) return record->responder.answer(accepted(parsed.events, skipped));
   if (parsed.type == tracker::RecordType::boundary_keyed) {
@@ -168,6 +170,10 @@ void post_boundary_logs(Context& context, http::Request& request, http::Responde
   ingest::LogBatch batch;
   if (const auto refusal = ingest::read_boundary_logs(body, parsed, batch))
     return responder.answer(refuse(context, request, *refusal));
+  // Also when every log was skipped and no increment is left to check.
+  const auto& caller = request.subject_as<Caller>();
+  if (caller.token.agent && !admits_event(caller, batch.workspace, batch.owner))
+    return responder.answer(http::problem(Status::forbidden, kOwnOnly));
   if (batch.skipped > 0)
     context.ingest_metrics.events(request.thread, metrics::EventKind::boundary, metrics::IngestResult::skipped, batch.skipped);
   take(context, request, std::move(responder), std::move(parsed), batch.skipped);

@@ -30,8 +30,10 @@ boost::asio::awaitable<void> RightsSync::run() {
       const bool saved = co_await disk_.run([this] { return book_.save(); });
       if (!saved) log::warn("the known rights could not be saved; they are lost with a restart while the database is away");
     }
-    if (!stopping_) co_await waker_.wait(5s);
+    if (!stopping_) co_await waker_.wait(1s);
   }
+  // What was learnt in the last second is honoured by the next start too, even if the database is away then.
+  if (book_.dirty()) co_await disk_.run([this] { return book_.save(); });
 }
 
 }  // namespace tally::daemon
