@@ -20,7 +20,8 @@ std::set<std::string> offered() {
 
 std::set<std::string> described() {
   std::set<std::string> all;
-  for (const auto& path : boost::json::parse(kOpenApi).at("paths").as_object())
+  const boost::json::value description = boost::json::parse(kOpenApi);
+  for (const auto& path : description.at("paths").as_object())
     for (const auto& operation : path.value().as_object()) all.insert(std::string(operation.key()) + " " + std::string(path.key()));
   return all;
 }
