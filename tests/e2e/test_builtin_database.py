@@ -23,6 +23,10 @@ class BuiltInDatabase(Case):
         (pid_file,) = daemon.state_dir.rglob("postmaster.pid")
         return int(pid_file.read_text().splitlines()[0])
 
+    def is_kept(self, daemon):
+        token_id = self.token_text.split("_")[1].encode()
+        return any(token_id in path.read_bytes() for path in daemon.state_dir.iterdir() if path.is_file())
+
     def runs(self, pid):
         try:
             state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
@@ -48,6 +52,7 @@ class BuiltInDatabase(Case):
         client, books = daemon.client(self.token_text), self.books()
         for turn in range(3):
             self.assertEqual(books.send(client, self.events(turn).shared(5)).status, 202)
+            eventually(lambda: self.is_kept(daemon), "the token is known without the database")
             pid = self.postmaster(daemon)
             daemon.kill()
             eventually(lambda: not self.runs(pid), "PostgreSQL ends with the daemon", 30)

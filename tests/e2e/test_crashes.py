@@ -127,7 +127,8 @@ class TwoProcesses(Case):
         first.start()
         with Traffic(books, [first, second], token, self.seed + "b", threads=2, requests=40):
             pass
-        self.assert_exact(second.client(token), books)
+        # Neither can say that its directory is complete while the other appends to it, so there is no `as_of` to wait for.
+        self.assert_exact(second.client(token), books, settle=False)
 
     def test_fault_18_a_cloned_state_directory_is_drained_once_in_total(self):
         url = self.database()
@@ -164,7 +165,7 @@ class Paused(Case):
                 sleeper.signal(signal.SIGCONT)
         self.assert_sums_exact(client, books, fresh=True)
 
-    def test_BU_32_fault_4_a_sleeper_whose_stream_was_drained_by_another_goes_on_with_it(self):
+    def test_BU_32_fault_4_a_sleeper_and_a_second_process_on_its_directory(self):
         url = self.database()
         token, books = self.token(url), self.books()
         sleeper = self.replica(url, "a", flush_interval="1h")
@@ -173,11 +174,12 @@ class Paused(Case):
         try:
             bypass_lock(sleeper.state_dir)
             second = self.replica(url, "a", start=False)
+            second.flags["flush_interval"] = "100ms"
             second.log = self.directory / "second.log"
             second.start()
-            eventually(lambda: not books.difference(Figures.of(self.summary(second.client(token)))), "the second drains the first")
+            self.assertEqual(books.send(second.client(token), self.events(1).shared(10)).status, 202)
         finally:
             sleeper.signal(signal.SIGCONT)
-        self.assertEqual(books.send(sleeper.client(token), self.events(1).shared(10)).status, 202)
+        self.assertEqual(books.send(sleeper.client(token), self.events(2).shared(10)).status, 202)
         self.assertEqual(sleeper.stop(), 0)
-        self.assert_exact(second.client(token), books, settle=False)
+        self.assert_exact(second.client(token), books)

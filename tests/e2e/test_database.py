@@ -85,7 +85,7 @@ class DatabaseAway(Case):
         books.send(client, self.events().shared())
         self.settle(client)
         holder = subprocess.Popen(
-            ["psql", "-X", "-q", self.postgres.url(self.database_name, user="postgres")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            ["psql", "-X", "-q", "-A", "-t", self.postgres.url(self.database_name, user="postgres")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             holder.stdin.write("BEGIN; LOCK TABLE tallyd.streams IN EXCLUSIVE MODE; SELECT 'held';\n")
             holder.stdin.flush()
