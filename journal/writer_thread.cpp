@@ -135,6 +135,9 @@ void WriterThread::run() {
     auto tickets = std::exchange(tickets_, {});
     waiting_bytes_ = 0;
     const bool last = stopping_;
+    // Clients that wait for their answer come back together: the next group waits for half as many as the last one had,
+    // so that it does not leave with the first few. Few clients never wait, a steady stream waits no longer than its
+    // last sync took.
     expected_ = group.size() / 2;
     lock.unlock();
 
