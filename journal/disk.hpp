@@ -82,9 +82,12 @@ class Disk {
   virtual Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;
 };
 
-/// The real one: EINTR and short writes are handled here. A process that uses it ignores or blocks SIGXFSZ.
+/// The real one: EINTR and short writes are handled here.
 class PosixDisk final : public Disk {
  public:
+  /// Ignores SIGXFSZ for the whole process: a file at its limit is an error to seal a stream for, not a reason to die.
+  PosixDisk();
+
   Result<std::unique_ptr<File>> create(const std::string& path) override;
   Result<std::unique_ptr<File>> open(const std::string& path) override;
   Result<std::unique_ptr<Lock>> try_lock(const std::string& path) override;

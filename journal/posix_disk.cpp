@@ -1,5 +1,6 @@
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -120,6 +121,10 @@ int open_file(const std::string& path, int flags) {
 }
 
 }  // namespace
+
+PosixDisk::PosixDisk() {
+  ::signal(SIGXFSZ, SIG_IGN);
+}
 
 Result<std::unique_ptr<File>> PosixDisk::create(const std::string& path) {
   const int fd = open_file(path, O_RDWR | O_CREAT | O_EXCL);

@@ -26,7 +26,7 @@ void move_to(AppendGroup& all, AppendGroup&& more) {
   all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
-/// Signals are for other threads; SIGXFSZ, which a full file would send to this one, comes back as EFBIG when blocked.
+/// Signals are for other threads.
 void block_signals() {
   sigset_t all;
   sigfillset(&all);

@@ -142,9 +142,6 @@ TEST_F(RealDirectory, AFullFileIsAnErrorAndNotASignal) {
     Directory directory(disk_, options_, seen_);
     StreamWriter writer(directory, clock_, delivered_);
     writer.append(a_group({"before"}));
-    sigset_t all;
-    ::sigfillset(&all);
-    ::sigprocmask(SIG_BLOCK, &all, nullptr);
     rlimit limit{2000, 2000};
     ::setrlimit(RLIMIT_FSIZE, &limit);
     writer.append(a_group({std::string(5000, 'x')}));
