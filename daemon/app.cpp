@@ -241,7 +241,10 @@ class App {
 
   std::vector<api::Check> checks() const {
     std::vector<api::Check> all;
-    all.push_back({"journal", journal_.stream().has_value(), true, journal_.stream() ? "" : "no stream can be opened"});
+    const bool open = journal_.stream().has_value();
+    const bool failed = journal_observer_.failed_lately();
+    all.push_back({"journal", open && !failed, true,
+                   !open ? "no stream can be opened" : failed ? "the disk refused a group within the last 5 s" : ""});
     all.push_back({"journal_size", !journal_observer_.is_full(), true,
                    journal_observer_.is_full() ? "at --journal-max-bytes" : ""});
     all.push_back({"database", heart_.connected(), false, pool_.last_problem()});

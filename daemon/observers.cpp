@@ -2,6 +2,11 @@
 
 namespace tally::daemon {
 
+bool JournalObserver::failed_lately() const {
+  constexpr auto kFor = std::chrono::nanoseconds(std::chrono::seconds(5));
+  return clock_.steady().time_since_epoch().count() - failed_at_ns_.load() < kFor.count();
+}
+
 void JournalObserver::group_written(std::size_t records, std::size_t bytes, std::chrono::nanoseconds sync) {
   metrics_.synced(records, bytes, sync);
   beats_.fetch_add(1, std::memory_order_relaxed);
@@ -12,13 +17,12 @@ void JournalObserver::refused(std::size_t, boost::system::error_code why) {
 }
 
 void JournalObserver::stream_opened(const tracker::StreamId& stream) {
-  has_stream_ = true;
   full_ = false;
   log::info("journal stream opened", {{"stream", stream.uuid.to_string()}});
 }
 
 void JournalObserver::stream_sealed(const tracker::StreamId& stream, tracker::Lsn last, boost::system::error_code why) {
-  has_stream_ = false;
+  failed_at_ns_ = clock_.steady().time_since_epoch().count();
   metrics_.failed(metrics::JournalFailure::write);
   log::error("the journal's disk failed; the stream ends here and a new one is opened",
              {{"stream", stream.uuid.to_string()}, {"last_lsn", last}, {"error", why.message()}});

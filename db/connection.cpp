@@ -80,7 +80,8 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
   asio::awaitable<Result<void>> script(const Query& query, SteadyTime deadline);
   /// Connected, and inside a transaction only where the caller opened one.
   bool alive();
-  bool usable() { return alive() && PQtransactionStatus(connection_) == PQTRANS_IDLE; }
+  /// A session of a server that refuses to be written (25006) is given up: after a failover the writable one is elsewhere.
+  bool usable() { return sqlstate_ != "25006" && alive() && PQtransactionStatus(connection_) == PQTRANS_IDLE; }
 
   std::string message_;
   std::string sqlstate_;
