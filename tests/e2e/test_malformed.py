@@ -1,6 +1,7 @@
 """fault 21: hostile and broken input gets its status, counts nothing, and disturbs nobody else."""
 import gzip
 import json
+import re
 import uuid
 
 from harness.books import EVENTS, Figures
@@ -129,7 +130,7 @@ class MalformedEvents(Case):
         self.assertEqual([error["pointer"] for error in problem["errors"]], ["/2/allowed"])
         self.check_problem(self.post(event() + "\n{", "application/x-ndjson"), 400, "a line that is not JSON")
         self.check_problem(self.post(event() + event(), "application/x-ndjson"), 400, "two on a line")
-        self.check_problem(self.post("\n\n", "application/x-ndjson"), 400, "only empty lines")
+        self.check_problem(self.post("", "application/x-ndjson"), 400, "no line at all")
 
     def test_depth_is_limited(self):
         deep = event(extra="[" * 50 + "]" * 50)
@@ -189,7 +190,7 @@ class MalformedHttp(Case):
             with self.subTest(name):
                 received = raw_exchange(self.daemon.address, data, half_close=True)
                 self.assertIn(status_of(received), statuses, f"{name}: {received[:200]!r}")
-                self.assertEqual(received.count(b"HTTP/1.1 "), 1, f"{name}: one answer, then closed: {received!r}")
+                self.assertEqual(len(re.findall(rb"HTTP/1\.1 \d", received)), 1, f"{name}: one answer, then closed: {received!r}")
 
     def test_bytes_that_are_not_HTTP_are_400(self):
         self.check_refused({
