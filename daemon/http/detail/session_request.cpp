@@ -140,6 +140,8 @@ void Session::ask_gate() {
                         [this](std::exception_ptr failure, std::optional<Response> refusal) {
                           pending_ = false;
                           if (phase_ != Phase::ended) {
+                            // A handler may answer at once: that must neither go on nor end here, below us.
+                            running_ = true;
                             if (failure) {
                               log_failure(std::move(failure));
                               refuse(Status::internal_server_error, "this is a fault of the server; its log tells more");
@@ -148,6 +150,7 @@ void Session::ask_gate() {
                             } else {
                               admitted();
                             }
+                            running_ = false;
                             run();
                           }
                           reap();
