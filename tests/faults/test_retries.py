@@ -22,7 +22,7 @@ class RetryStorms(Case):
         daemons = self.replicas(self.postgres.url(self.database_name, over="tcp", port=proxy.port), 3)
         modes = [Mode.BEFORE, Mode.AFTER, Mode.RACE, Mode.LATE]
         self.storm(direct, daemons, lambda turn: proxy.arm(modes[turn % 4], times=2), requests=60)
-        self.assertGreater(sum(proxy.hits.values()), 4, "statements were cut")
+        self.assertGreater(sum(proxy.hits.values()), 2, "statements were cut")
 
     def restart(self, daemon):
         daemon.kill()
