@@ -9,6 +9,7 @@ bool JournalObserver::failed_lately() const {
 
 void JournalObserver::group_written(std::size_t records, std::size_t bytes, std::chrono::nanoseconds sync) {
   metrics_.synced(records, bytes, sync);
+  failed_at_ns_.store(kLongAgo, std::memory_order_relaxed);
   beats_.fetch_add(1, std::memory_order_relaxed);
 }
 

@@ -25,7 +25,7 @@ class JournalObserver final : public journal::Observer {
   void recovered(const tracker::StreamId& stream, std::uint64_t records) override;
   void corrupt(const tracker::StreamId& stream, const std::string& file, std::uint64_t offset, tracker::Lsn after) override;
 
-  /// The disk refused a group a moment ago. Wears off by itself, so that a replica that is sent nothing while it is not ready
+  /// The disk refused the last group, a moment ago. Wears off by itself, so that a replica that is sent nothing while it is not ready
   /// becomes ready again and finds out.
   bool failed_lately() const;
   bool is_full() const { return full_; }
@@ -36,7 +36,8 @@ class JournalObserver final : public journal::Observer {
  private:
   metrics::JournalMetrics& metrics_;
   const tracker::Clock& clock_;
-  std::atomic<std::int64_t> failed_at_ns_{INT64_MIN / 2};
+  static constexpr std::int64_t kLongAgo = INT64_MIN / 2;
+  std::atomic<std::int64_t> failed_at_ns_{kLongAgo};
   std::atomic<bool> full_{false};
   std::atomic<std::uint64_t> used_{0};
   std::atomic<std::uint64_t> beats_{0};

@@ -80,8 +80,8 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
   asio::awaitable<Result<void>> script(const Query& query, SteadyTime deadline);
   /// Connected, and inside a transaction only where the caller opened one.
   bool alive();
-  /// A session of a server that refuses to be written (25006) is given up: after a failover the writable one is elsewhere.
-  bool usable() { return sqlstate_ != "25006" && alive() && PQtransactionStatus(connection_) == PQTRANS_IDLE; }
+  /// A session that refused a write as read-only (25006) is given up: after a failover the writable one is elsewhere.
+  bool usable() { return !refuses_writes_ && alive() && PQtransactionStatus(connection_) == PQTRANS_IDLE; }
 
   std::string message_;
   std::string sqlstate_;
@@ -117,6 +117,7 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
   std::uint64_t arming_ = 0;
   bool expired_ = false;
   bool sent_ = false;
+  bool refuses_writes_ = false;
   std::unordered_set<std::string_view> prepared_;
 };
 
@@ -253,6 +254,7 @@ void Connection::Impl::remember(const PGresult* result) {
   const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
   const char* text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
   sqlstate_ = state ? state : "";
+  refuses_writes_ = refuses_writes_ || sqlstate_ == "25006";
   message_ = trimmed(text ? text : PQresultErrorMessage(result));
   if (message_.empty()) message_ = "connection lost";
 }
