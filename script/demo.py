@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Three replicas, one database, a small day, one kill -9, two closes: are the figures right?
+"""Three replicas, one database, a small day with retries, one kill -9, two closes: are the figures right?
 
 usage: script/demo.py TALLYD [--seed N]
 """
@@ -22,6 +22,7 @@ API = "/api/v1/boundary-usage"
 REPLICAS = ("a", "b", "c")
 HOURS = 24
 REQUESTS_AN_HOUR = 25
+RETRIED_EVERY = 5
 WORKSPACES, USERS = 120, 40
 
 
@@ -73,7 +74,8 @@ class Replica:
 class Books:
     """What was sent and answered with 202, and nothing that tallyd says about itself."""
 
-    def __init__(self):
+    def __init__(self, name):
+        self.name = name
         self._lock = threading.Lock()
         self.allowed = self.denied = self.requests = 0
         self.workspaces, self.users = set(), set()
@@ -122,10 +124,10 @@ class Demo:
             self.wrong.append(f"{what}: {seen}, must be {expected}")
         print(f"{'':19}{'right' if seen == expected else 'WRONG'}: {what} {seen}", flush=True)
 
-    def call(self, replica, method, path, body=None):
+    def call(self, replica, method, path, body=None, **more):
         connection = http.client.HTTPConnection(*replica.address, timeout=40)
         try:
-            headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+            headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", **more}
             connection.request(method, path, json.dumps(body).encode() if body is not None else None, headers)
             response = connection.getresponse()
             data = response.read()
@@ -136,13 +138,15 @@ class Demo:
     def run(self):
         print(f"seed {self.seed}, files in {self.directory} while it runs\n")
         self.start_replicas()
-        first, second = Books(), Books()
+        first, second = Books("first"), Books("second")
         hours = [self.hour(n) for n in range(HOURS)]
         self.send(hours[:8], first)
         self.kill_one_in_the_middle(hours[8:14], first)
-        self.close("first", first)
+        self.close(first)
         self.send(hours[14:], second)
-        self.close("second", second)
+        self.send_a_cloud_event(second)
+        self.close(second)
+        self.show_ledger()
         self.show_metrics()
         self.stop()
 
@@ -187,13 +191,42 @@ class Demo:
         return requests
 
     def send(self, hours, books):
+        again = 0
         for hour in hours:
             for number, events in hour:
-                status, data = self.call(self.replicas[number], "POST", f"{API}/events", events)
-                if status != 202:
-                    raise Failed(f"replica {REPLICAS[number]} answered {status} to an event: {data!r}")
+                headers = {}
+                if books.requests % RETRIED_EVERY == 0:
+                    headers = {"Idempotency-Key": f"{self.seed}-{books.name}-{books.requests}"}
+                    again += self.post(self.other(number), events, headers)
+                self.post(number, events, headers)
                 books.add(events)
-        self.step(f"{sum(map(len, hours))} requests of {len(hours)} hours were acknowledged; {books.requests} in this period")
+        self.step(
+            f"{sum(map(len, hours))} requests of {len(hours)} hours were acknowledged, {again} of them by two replicas under one key; "
+            f"{books.requests} in this period")
+
+    def post(self, number, body, headers):
+        """Until it is acknowledged; a replica that is not ready for keys yet says so with 503."""
+
+        def acknowledged():
+            status, data = self.call(self.replicas[number], "POST", f"{API}/events", body, **headers)
+            if status not in (202, 503):
+                raise Failed(f"replica {REPLICAS[number]} answered {status} to an event: {data!r}")
+            return status == 202
+
+        until(acknowledged, f"replica {REPLICAS[number]} takes an event", 30)
+        return 1
+
+    def other(self, number):
+        """Another replica that runs."""
+        return next(n for n in (number + 1, number + 2) if self.replicas[n % len(REPLICAS)].address) % len(REPLICAS)
+
+    def send_a_cloud_event(self, books):
+        data = {"workspace_id": str(uuid.UUID(int=1)), "owner_id": str(uuid.UUID(int=2)), "allowed": 5, "denied": 1}
+        event = {"specversion": "1.0", "type": "tallyd.boundary_usage.v1", "source": "/demo", "id": self.seed, "data": data}
+        for number in range(len(REPLICAS)):
+            self.post(number, event, {"Content-Type": "application/cloudevents+json"})
+        books.add([data])
+        self.step(f"one CloudEvent was sent to all {len(REPLICAS)} replicas; it counts once")
 
     def kill_one_in_the_middle(self, hours, books):
         """kill -9 right behind a 202, before any flush can have happened; the rest of the day goes on meanwhile."""
@@ -211,8 +244,8 @@ class Demo:
         self.step("replica b is back and drains what its predecessor left")
         self.send(hours[3:], books)
 
-    def close(self, name, books):
-        expected = books.figures()
+    def close(self, books):
+        name, expected = books.name, books.figures()
         replica = self.replicas[0]
         summary = {}
 
@@ -234,6 +267,22 @@ class Demo:
         self.check("replicas that contributed", report.get("replicas"), len(REPLICAS))
         answers = {self.call(other, "POST", f"{API}/reports", {"period": summary["period"]}) for other in self.replicas}
         self.check("the same report from every replica", answers == {(200, data)}, True)
+
+    def show_ledger(self):
+        """Everything that was ever acknowledged is reported, refused as a duplicate, or still to come; nothing else."""
+        ledger = {}
+
+        def flushed():
+            ledger.update(json.loads(self.call(self.replicas[0], "GET", "/api/v1/ledger")[1]))
+            return float(ledger["boundary_usage"]["unflushed"]) == 0
+
+        try:
+            until(flushed, "nothing is left to flush", 20)
+        except Failed:
+            pass  # the ledger is printed as it is
+        self.step("the ledger")
+        print(json.dumps(ledger["boundary_usage"], indent=2))
+        self.check("ledger balanced", ledger["balanced"], True)
 
     def show_metrics(self):
         self.step("some metrics of each replica")
