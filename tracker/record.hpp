@@ -29,7 +29,7 @@ enum class RecordType : std::uint8_t {
   /// Keyed effects, each all or nothing: u32 effects, then each as key (16 bytes), body hash (8), u32 count,
   /// increments.
   boundary_keyed = 2,
-  /// The stream's row exists in the store. Empty payload.
+  /// The row of the stream whose id (16 bytes) is the payload exists in the store.
   registered = 3,
   connection = 4,
   usage = 5,

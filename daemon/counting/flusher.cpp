@@ -38,7 +38,7 @@ Flusher::Flusher(asio::any_io_executor executor, const CountingParts& parts, Int
                  std::chrono::milliseconds interval, std::chrono::milliseconds journal_retention)
     : executor_(executor), parts_(parts), intake_(intake), journal_(journal), interval_(interval),
       journal_retention_(journal_retention), reader_(parts.directory), waker_(executor), cut_waker_(executor),
-      driver_(parts_, reader_, waker_), announce_([this] { return announce(); }) {
+      driver_(parts_, reader_, waker_), announce_([this](tracker::StreamId stream) { return announce(stream); }) {
   intake_.on_cut([this](const tracker::Cut& cut, std::vector<tracker::Shard::Part> shards, Volume acknowledged) {
     take_cut(cut, std::move(shards), acknowledged);
   },
@@ -143,9 +143,10 @@ void Flusher::take_cut(const tracker::Cut& cut, std::vector<tracker::Shard::Part
   if (cut.sealed) waker_.wake();
 }
 
-asio::awaitable<tracker::Result<void>> Flusher::announce() {
+asio::awaitable<tracker::Result<void>> Flusher::announce(tracker::StreamId stream) {
   auto record = std::make_unique<RegisteredRecord>();
   record->type = tracker::RecordType::registered;
+  record->payload.assign(reinterpret_cast<const char*>(stream.uuid.bytes.data()), stream.uuid.bytes.size());
   record->counting = executor_;
   record->outcome = std::make_shared<RegisteredRecord::Outcome>(executor_);
   const auto outcome = record->outcome;

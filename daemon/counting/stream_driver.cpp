@@ -1,5 +1,7 @@
 #include "daemon/counting/stream_driver.hpp"
 
+#include <cstring>
+
 #include "daemon/log.hpp"
 
 namespace tally::daemon {
@@ -107,7 +109,9 @@ asio::awaitable<void> StreamDriver::find_registration(StreamFlush& flush) {
     Lsn after = 0;
     while (!registered) {
       const auto end = reader_.read(stream, after, UINT64_MAX, 1 << 20, [&](const tracker::RecordView& record) {
-        registered = registered || record.type == tracker::RecordType::registered;
+        // It names its stream: one that was meant for the stream before, which ended under it, says nothing about this one.
+        registered = record.type == tracker::RecordType::registered && record.payload.size() == stream.uuid.bytes.size() &&
+                     std::memcmp(record.payload.data(), stream.uuid.bytes.data(), record.payload.size()) == 0;
         return !registered;
       });
       if (!end) return after == 0 && end.error() == Errc::not_found;
@@ -126,7 +130,7 @@ asio::awaitable<Errc> StreamDriver::register_stream(StreamFlush& flush, const An
     co_return store_errc(done.error());
   }
   if (announce) {
-    const auto durable = co_await announce();
+    const auto durable = co_await announce(flush.stream());
     if (!durable) {
       flush.failed(Errc::store_unavailable);  // nothing was flushed; the row stays and is found again
       co_return store_errc(durable.error());

@@ -25,7 +25,7 @@ struct CountingParts {
 class StreamDriver {
  public:
   /// For the own stream: makes a `registered` record durable.
-  using Announce = std::function<boost::asio::awaitable<tracker::Result<void>>()>;
+  using Announce = std::function<boost::asio::awaitable<tracker::Result<void>>(tracker::StreamId)>;
 
   /// `waker` cuts the waits between attempts short; `reader` is this driver's own.
   StreamDriver(const CountingParts& parts, tracker::JournalReader& reader, Waker& waker);
