@@ -125,7 +125,7 @@ class Case(unittest.TestCase):
                 raise AssertionError(f"missing replicas: {summary}")
             return summary["as_of"] is not None and moment(summary["as_of"]) >= now or None
 
-        eventually(complete, f"the summary covers {now.isoformat()}\n{self._logs()}", seconds * SLOWNESS)
+        eventually(complete, lambda: f"the summary covers {now.isoformat()}\n{self._logs()}", seconds * SLOWNESS)
 
     def _logs(self):
         return "\n".join(f"--- {daemon.state_dir.name}\n{daemon.log_tail(8)}" for daemon in self.daemons)

@@ -20,8 +20,8 @@ class Deadline:
 
 
 def eventually(probe, what, seconds=20.0, pause=_PAUSE_SECONDS):
-    """Calls `probe` until it answers something true, and answers that. AssertionError naming `what` and the last answer
-    when `seconds` have passed. A failed assertion or request of the probe counts as "not yet" and is named too."""
+    """Calls `probe` until it answers something true, and answers that. AssertionError naming `what` (text, or a function that
+    makes it) and the last answer when `seconds` have passed. A failed assertion or request of the probe counts as "not yet" and is named too."""
     deadline = Deadline(seconds)
     while True:
         try:
@@ -31,5 +31,5 @@ def eventually(probe, what, seconds=20.0, pause=_PAUSE_SECONDS):
         except (NotSent, Unknown, ConnectionError, AssertionError, LookupError, ValueError) as error:
             last = error
         if deadline.passed:
-            raise AssertionError(f"not within {seconds:g} s: {what}; last seen: {last!r}")
+            raise AssertionError(f"not within {seconds:g} s: {what() if callable(what) else what}; last seen: {last!r}")
         time.sleep(pause)
