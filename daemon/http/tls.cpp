@@ -1,6 +1,5 @@
 #include "daemon/http/tls.hpp"
 
-#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 namespace tally::http {
@@ -9,8 +8,8 @@ namespace {
 using boost::system::error_code;
 namespace ssl = boost::asio::ssl;
 
-error_code say(std::string& problem, const char* what, const std::string& file, const error_code& ec) {
-  problem = std::string(what) + " '" + file + "': " + ec.message();
+error_code say(std::string& problem, const std::string& what, const std::string& file, const error_code& ec) {
+  problem = what + " '" + file + "': " + ec.message();
   return ec;
 }
 
@@ -34,12 +33,7 @@ tracker::Result<TlsContext> load_tls(const TlsFiles& files, std::string& problem
   context->use_certificate_chain_file(files.certificate_chain, ec);
   if (ec) return say(problem, "TLS certificate", files.certificate_chain, ec);
   context->use_private_key_file(files.private_key, ssl::context::pem, ec);
-  if (ec) return say(problem, "TLS private key", files.private_key, ec);
-  if (SSL_CTX_check_private_key(native) != 1) {
-    problem = "TLS private key '" + files.private_key + "' does not belong to certificate '" + files.certificate_chain + "'";
-    ERR_clear_error();
-    return make_error_code(boost::system::errc::invalid_argument);
-  }
+  if (ec) return say(problem, "TLS private key of certificate '" + files.certificate_chain + "',", files.private_key, ec);
   if (!files.client_ca.empty()) {
     context->load_verify_file(files.client_ca, ec);
     if (ec) return say(problem, "TLS client CA", files.client_ca, ec);

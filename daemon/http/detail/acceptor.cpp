@@ -73,10 +73,16 @@ Acceptor::Taken Acceptor::take_one() {
   socklen_t size = sizeof from;
   const int descriptor = accept4(socket_.native_handle(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (descriptor < 0) {
-    const bool exhausted = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
-    if (exhausted) return Taken::no_resources;
-    // Whatever else accept(2) says concerns the one connection that it could not hand out.
-    return errno == EAGAIN || errno == EWOULDBLOCK ? Taken::none : Taken::one;
+    switch (errno) {
+      case EMFILE:
+      case ENFILE:
+      case ENOBUFS:
+      case ENOMEM: return Taken::no_resources;
+      case EAGAIN:
+      case EBADF:
+      case EINVAL: return Taken::none;
+      default: return Taken::one;  // it concerns the one connection that could not be handed out
+    }
   }
   if (short_of_resources_) {
     short_of_resources_ = false;

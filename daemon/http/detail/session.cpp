@@ -83,7 +83,13 @@ void Session::on_handshake(const boost::system::error_code& ec) {
 void Session::run() {
   if (running_) return;
   running_ = true;
-  while (advance()) {
+  try {
+    while (advance()) {
+    }
+  } catch (const std::exception& failure) {
+    // Out of memory, most likely: this connection goes, the others stay.
+    daemon::log::error("connection cut", {{"error", failure.what()}});
+    cut();
   }
   running_ = false;
 }
@@ -95,6 +101,7 @@ bool Session::advance() {
     case Phase::head: return take_head();
     case Phase::body: return take_body();
     case Phase::answered: return end_exchange();
+    case Phase::admitted: admitted(); return true;
     case Phase::admission:
     case Phase::handling: flush(); return false;
     case Phase::lingering:
@@ -329,6 +336,7 @@ void Session::deadline_passed() {
     case Phase::lingering: return begin_farewell();
     case Phase::parting: return cut();
     case Phase::admission:
+    case Phase::admitted:
     case Phase::handling:
     case Phase::answered:
     case Phase::ended: return;

@@ -69,7 +69,7 @@ class Session : public Exchange, public boost::intrusive::list_base_hook<> {
   int operations_ = 0;  ///< begun and not ended
 
  private:
-  enum class Phase : std::uint8_t { handshake, head, admission, body, handling, answered, lingering, parting, ended };
+  enum class Phase : std::uint8_t { handshake, head, admission, admitted, body, handling, answered, lingering, parting, ended };
 
   void run();
   bool advance();

@@ -140,17 +140,15 @@ void Session::ask_gate() {
                         [this](std::exception_ptr failure, std::optional<Response> refusal) {
                           pending_ = false;
                           if (phase_ != Phase::ended) {
-                            // A handler may answer at once: that must neither go on nor end here, below us.
-                            running_ = true;
                             if (failure) {
                               log_failure(std::move(failure));
                               refuse(Status::internal_server_error, "this is a fault of the server; its log tells more");
                             } else if (refusal) {
                               refuse(std::move(*refusal));
                             } else {
-                              admitted();
+                              // `run` goes on from here: a handler that answers at once must find it running.
+                              phase_ = Phase::admitted;
                             }
-                            running_ = false;
                             run();
                           }
                           reap();

@@ -69,20 +69,28 @@ constexpr Route<Api> kRows[] = {
     {Verb::post, "/held", kOpen, &held, kTypes},
     {Verb::get, "/secret", kToken, &hello},
     {Verb::post, "/secret", kToken, &echo, kTypes},
+    {Verb::post, "/secret-direct", kToken, &direct, kTypes},
 };
 
 }  // namespace
 
 std::span<const Route<Api>> api_rows() { return kRows; }
 
-void Api::answer_held(std::size_t count) {
+bool Api::wait_for_held(std::size_t count) {
+  const tracker::SystemClock clock;
+  const auto patience = clock.steady() + 5s;
   for (;;) {
     {
       const std::lock_guard lock(mutex);
-      if (held.size() >= count) break;
+      if (held.size() >= count) return true;
     }
+    if (clock.steady() > patience) return false;
     std::this_thread::yield();
   }
+}
+
+void Api::answer_held(std::size_t count) {
+  if (!wait_for_held(count)) throw std::runtime_error("no request to answer");
   const std::lock_guard lock(mutex);
   for (Responder& responder : held) {
     const auto executor = responder.executor();

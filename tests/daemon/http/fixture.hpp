@@ -21,6 +21,8 @@ struct Api {
   std::mutex mutex;
   std::vector<Responder> held;  ///< requests of /held that wait for the test to answer them
 
+  /// False after five seconds without that many.
+  bool wait_for_held(std::size_t count);
   /// Waits for `count` held requests, then answers each on its own thread.
   void answer_held(std::size_t count);
 };

@@ -317,6 +317,20 @@ TEST(HttpGate, AdmitsAtOnceOrAfterAsking) {
   EXPECT_EQ(client.ask(post("/secret", pattern(50'000), "Authorization: Bearer slow-good\r\n")).body, pattern(50'000));
 }
 
+TEST(HttpGate, ThatHadToAskMayBeFollowedByAnAnswerAtOnceAndAFarewell) {
+  TestServer server;
+  Client bystander = server.client();
+  ASSERT_EQ(bystander.ask(get("/hello")).status, 200);
+  for (int i = 0; i < 20; ++i) {
+    Client client = server.client();
+    client.send(post("/secret-direct", "{}", "Authorization: Bearer slow-good\r\n") + get("/hello", "Connection: close\r\n"));
+    ASSERT_EQ(client.read().status, 202);
+    ASSERT_EQ(client.read().status, 200);
+    ASSERT_TRUE(client.ended());
+  }
+  EXPECT_EQ(bystander.ask(get("/hello")).status, 200);
+}
+
 TEST(HttpGate, RefusesAndTheConnectionStaysIfNothingIsLeftUnread) {
   TestServer server;
   Client client = server.client();
