@@ -1,7 +1,6 @@
 #include "daemon/cli/database.hpp"
 
 #include <pwd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/asio/steady_timer.hpp>
@@ -19,38 +18,24 @@ using tracker::Errc;
 
 // A first start makes a database cluster, which takes seconds on a slow disk.
 constexpr auto kStartPatience = 120s;
-constexpr auto kBetweenLooks = 200ms;
 
 std::string user_name() {
   if (const passwd* entry = ::getpwuid(::getuid())) return std::string("cli:") + entry->pw_name;
   return "cli:" + std::to_string(::getuid());
 }
 
-/// Root may work on a directory that belongs to the service: what it makes there must belong to it too.
-void give_to_owner(const std::filesystem::path& file, const std::filesystem::path& directory) {
-  struct stat owner;
-  if (::geteuid() == 0 && ::stat(directory.c_str(), &owner) == 0 &&
-      ::lchown(file.c_str(), owner.st_uid, owner.st_gid) != 0)
-    throw CommandError("cannot give " + file.string() + " to the owner of its directory");
-}
-
 /// Tells a person at a terminal what takes so long.
 class Progress {
  public:
-  explicit Progress(std::string text) : text_(std::move(text)) {}
+  explicit Progress(std::string_view text) : shown_(::isatty(STDERR_FILENO) != 0) {
+    if (shown_) std::cerr << text << " ..." << std::flush;
+  }
   ~Progress() {
     if (shown_) std::cerr << "\r\x1b[K" << std::flush;
   }
-  void show() {
-    if (!shown_ && ::isatty(STDERR_FILENO) != 0) {
-      std::cerr << text_ << " ..." << std::flush;
-      shown_ = true;
-    }
-  }
 
  private:
-  std::string text_;
-  bool shown_ = false;
+  bool shown_;
 };
 
 }  // namespace
@@ -71,7 +56,7 @@ Database::Database(const Config& config, Need need)
       tokens_(pool_),
       actor_(user_name()) {
   if (is_builtin_)
-    join_or_start_builtin(need);
+    reach_builtin(need);
   else if (need == Need::schema)
     demand(wait("look at the schema", db::inspect_schema(pool_)));
 }
@@ -138,69 +123,45 @@ void Database::demand(const db::SchemaStatus& status) const {
   }
 }
 
-void Database::join_or_start_builtin(Need need) {
-  std::error_code ignored;
-  std::filesystem::create_directories(state_dir_, ignored);
-  const std::string lock = state_dir_ / "lock";
-  Progress progress("waiting for the daemon's database");
-  for (const auto deadline = clock_.steady() + kStartPatience; clock_.steady() < deadline; pause(kBetweenLooks)) {
-    const auto held = disk_.is_locked(lock);
-    if (!held)
-      throw CommandError("cannot use the state directory " + state_dir_.string() + ": " + held.error().message(),
-                         "run as the daemon's user or as root, or give --state-dir or --database-url");
-    if (!*held) {
-      auto taken = disk_.try_lock(lock);
-      if (taken) {
-        lock_ = std::move(*taken);
-        give_to_owner(lock, state_dir_);
-        return start_builtin(need);
-      }
-    } else if (ready_in_daemon()) {
-      return;
-    }
-    progress.show();
-  }
-  throw CommandError(
-      "a daemon uses " + state_dir_.string() + ", but its database did not become ready: " + pool_.last_problem(),
-      "look into the daemon's log");
+/// The server is found running, run by a daemon or another command, or it is started here; each knows of the other by a
+/// lock.
+void Database::reach_builtin(Need need) {
+  start_builtin();
+  if (need != Need::schema) return;
+  // Its role owns the schema, so there is nobody else to wait for.
+  demand(wait("bring the schema up to date", db::migrate(pool_)));
 }
 
-/// The daemon migrates its database by itself: until then there is only waiting.
-bool Database::ready_in_daemon() {
-  const auto status = attempt(db::inspect_schema(pool_));
-  if (!status) return false;
-  if (status->state == db::SchemaState::absent || status->state == db::SchemaState::behind) return false;
-  demand(*status);
-  return true;
-}
-
-void Database::start_builtin(Need need) {
+void Database::start_builtin() {
+  using State = db::BuiltinServer::State;
   struct Seen {
     std::mutex mutex;  // guards the rest
     std::condition_variable changed;
-    db::BuiltinServer::State state = db::BuiltinServer::State::starting;
+    State state = State::starting;
     std::string detail;
   };
+  std::error_code failed;
+  std::filesystem::create_directories(state_dir_, failed);
+  if (failed)
+    throw CommandError("cannot make the state directory " + state_dir_.string() + ": " + failed.message(),
+                       "run as the daemon's user or as root, or give --state-dir or --database-url");
   const auto seen = std::make_shared<Seen>();
   server_ = std::make_unique<db::BuiltinServer>(db::BuiltinServerOptions{.state_dir = state_dir_},
-                                                [seen](db::BuiltinServer::State state, const std::string& detail) {
+                                                [seen](State state, const std::string& detail) {
                                                   const std::lock_guard guard(seen->mutex);
                                                   seen->state = state;
                                                   seen->detail = detail;
                                                   seen->changed.notify_all();
                                                 });
   server_->start();
-  using State = db::BuiltinServer::State;
-  Progress progress("starting the built-in database");
-  progress.show();
+  const Progress progress("starting the built-in database");
   std::unique_lock guard(seen->mutex);
   seen->changed.wait_for(guard, kStartPatience,
                          [&] { return seen->state == State::ready || seen->state == State::failed; });
   if (seen->state != State::ready)
     throw CommandError("the built-in database does not start: " + seen->detail,
-                       "install postgresql, or give --database-url for a server of your own");
-  guard.unlock();
-  if (need == Need::schema) demand(wait("bring the schema up to date", db::migrate(pool_)));
+                       "see that postgresql is installed and " + state_dir_.string() +
+                           " can be used, or give --database-url for a server of your own");
 }
 
 }  // namespace tally::daemon::cli

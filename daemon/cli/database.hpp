@@ -13,7 +13,6 @@
 #include "db/migrations.hpp"
 #include "db/pg_store.hpp"
 #include "db/token_store.hpp"
-#include "journal/disk.hpp"
 
 namespace tally::daemon::cli {
 
@@ -22,7 +21,7 @@ namespace tally::daemon::cli {
 class Database {
  public:
   enum class Need {
-    schema,      ///< an up-to-date schema; a built-in database that is ours alone is migrated
+    schema,      ///< an up-to-date schema; the built-in database is migrated
     connection,  ///< whatever is there
   };
   /// Throws CommandError.
@@ -69,9 +68,8 @@ class Database {
     result.emplace(co_await std::move(work));
   }
   void run(boost::asio::awaitable<void> work);
-  void join_or_start_builtin(Need need);
-  bool ready_in_daemon();
-  void start_builtin(Need need);
+  void reach_builtin(Need need);
+  void start_builtin();
   void demand(const db::SchemaStatus& status) const;
 
   tracker::SystemClock clock_;
@@ -79,8 +77,6 @@ class Database {
   Note note_;
   bool is_builtin_;
   std::filesystem::path state_dir_;
-  journal::PosixDisk disk_;
-  std::unique_ptr<journal::Lock> lock_;  // shows a daemon that the directory is in use
   std::unique_ptr<db::BuiltinServer> server_;
   db::Pool pool_;
   db::PgStore store_;

@@ -104,15 +104,19 @@ class DrainRun {
 
  private:
   boost::asio::awaitable<tracker::Result<void>> until_settled() {
-    boost::asio::co_spawn(database_.executor(), drainer_.run(),
-                          [this](std::exception_ptr failure) { ended_ = failure; });
+    bool ended = false;
+    std::exception_ptr failure;
+    boost::asio::co_spawn(database_.executor(), drainer_.run(), [&](std::exception_ptr thrown) {
+      failure = thrown;
+      ended = true;
+    });
     boost::asio::steady_timer timer(database_.executor());
-    while (!ended_ && drainer_.rounds() == 0) {
-      timer.expires_after(100ms);
+    while (!ended) {
+      if (drainer_.rounds() > 0) drainer_.stop();
+      timer.expires_after(20ms);
       co_await timer.async_wait(boost::asio::use_awaitable);
     }
-    if (ended_) std::rethrow_exception(ended_);
-    drainer_.stop();
+    if (failure) std::rethrow_exception(failure);
     co_return boost::system::in_place_value;
   }
 
@@ -125,7 +129,6 @@ class DrainRun {
   DiskThread disk_thread_;
   CountingParts parts_;
   Drainer drainer_;
-  std::exception_ptr ended_;
 };
 
 int drain(const DrainOptions& options) {
