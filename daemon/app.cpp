@@ -260,8 +260,8 @@ class App {
   journal::PosixDisk disk_;
   journal::Directory directory_;
   DiskThread disk_thread_;
+  DbObserver db_observer_;          // told of until the last coroutine of `counting_` is gone
   asio::io_context counting_{1};
-  DbObserver db_observer_;
   std::unique_ptr<db::BuiltinServer> builtin_;
   db::Pool pool_;
   db::PgStore store_;
