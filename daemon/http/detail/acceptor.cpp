@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "daemon/http/detail/io_thread.hpp"
@@ -39,6 +40,9 @@ Peer peer_of(const sockaddr_storage& from) {
   }
   return {{}, true};
 }
+
+/// Each holds a descriptor until it was answered. Where those are short they are the journal's and the database's.
+std::size_t most_turned_away(const Slots& slots) { return std::clamp<std::size_t>(slots.most() / 4, 1, kMostTurnedAway); }
 
 Response turned_away(std::string_view why) {
   Response answer = retry_later(Status::service_unavailable, why, std::chrono::seconds(1));
@@ -107,7 +111,7 @@ void Acceptor::welcome(int descriptor, const sockaddr_storage& from) {
   }
   error_code ec;
   Socket socket(thread_.executor());
-  if (verdict == SlotVerdict::admitted || (!listener_.tls && shared.slots.turned_away() <= kMostTurnedAway)) {
+  if (verdict == SlotVerdict::admitted || (!listener_.tls && shared.slots.turned_away() <= most_turned_away(shared.slots))) {
     socket.assign(boost::asio::generic::stream_protocol(from.ss_family, 0), descriptor, ec);
   }
   if (!socket.is_open()) {

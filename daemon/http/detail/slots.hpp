@@ -45,6 +45,7 @@ class Slots {
   /// Always a slot, since also a connection that is turned away takes up room until it is gone; see its verdict.
   Slot take(const Peer& peer);
   void set_most(std::size_t most) noexcept { most_ = most; }
+  std::size_t most() const noexcept { return most_.load(); }
   std::size_t taken() const noexcept { return taken_.load(); }
   std::size_t turned_away() const noexcept { return turned_away_.load(); }
   /// True when no slot was taken any more before `timeout` had passed.

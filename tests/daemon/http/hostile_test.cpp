@@ -389,8 +389,13 @@ TEST(HttpConnections, AreFewerWhenDescriptorsAreShort) {
   EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("fewer connections than configured"));
   std::vector<Client> clients;
   for (int i = 0; i < 60; ++i) clients.push_back(server->client());
-  EXPECT_EQ(clients.back().ask(get("/hello")).status, 503);
   EXPECT_EQ(clients.front().ask(get("/hello")).status, 200);
+  EXPECT_TRUE(clients.back().ended()) << "few are told why: the descriptors are needed elsewhere";
+  const auto told = std::count_if(clients.begin(), clients.end(), [](Client& client) {
+    return client.send(get("/hello")) && client.read().status == 503;
+  });
+  EXPECT_GE(told, 1);
+  EXPECT_LE(told, 60 / 4);
 }
 
 }  // namespace
