@@ -12,6 +12,7 @@
 #include "daemon/api/context.hpp"
 #include "daemon/auth/rights_sync.hpp"
 #include "daemon/counting/schema_keeper.hpp"
+#include "daemon/counting/upkeep.hpp"
 #include "daemon/http/server.hpp"
 #include "daemon/log.hpp"
 #include "daemon/observers.hpp"
@@ -118,6 +119,7 @@ class App {
                store_, flusher_, drainer_, disk_thread_, metrics_.reports),
         rights_(counting_.get_executor(), tokens_, book_, disk_thread_),
         schema_(counting_.get_executor(), pool_),
+        upkeep_(counting_.get_executor(), store_, config.dedup_window, config.retention_ids),
         keys_(config.dedup_window, kRememberedKeys), gate_(book_, tokens_, clock_, metrics_.authz, config.rate_limit_per_second),
         context_{intake_, heart_, keys_, store_, clock_, metrics_.registry, metrics_.ingest, metrics_.reports,
                  [this] { return checks(); }, [this] { return flusher_.unflushed(); }, parts_.replica_id},
@@ -156,6 +158,7 @@ class App {
     spawn(drainer_.run());
     spawn(heart_.run());
     spawn(rights_.run());
+    spawn(upkeep_.run());
     counting_thread_ = std::thread([this] { counting_.run(); });
     server_.start();
   }
@@ -189,6 +192,7 @@ class App {
       heart_.stop();
       rights_.stop();
       schema_.stop();
+      upkeep_.stop();
     });
     const bool flushed = finished_.get_future().wait_for(left()) == std::future_status::ready;
     const Volume unflushed = flusher_.unflushed();
@@ -276,6 +280,7 @@ class App {
   Heart heart_;
   RightsSync rights_;
   SchemaKeeper schema_;
+  Upkeep upkeep_;
   tracker::KeyMemory keys_;
   TokenGate gate_;
   api::Context context_;

@@ -36,6 +36,7 @@ void Drainer::stop() {
 }
 
 asio::awaitable<void> Drainer::round() {
+  urged_ = false;
   const auto streams = co_await parts_.disk.run([this] { return parts_.directory.streams(); });
   if (!streams) {
     log::error("the journal's directory cannot be read", {{"error", streams.error().message()}});
@@ -56,7 +57,7 @@ asio::awaitable<void> Drainer::round() {
   std::erase_if(foreign_, [&](const auto& entry) {
     return std::none_of(streams->begin(), streams->end(), [&](const auto& info) { return info.id == entry.first; });
   });
-  settled_ = settled;
+  settled_ = settled && !urged_;
 }
 
 asio::awaitable<void> Drainer::drain(Foreign& foreign) {

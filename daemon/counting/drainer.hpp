@@ -19,7 +19,12 @@ class Drainer {
           std::function<bool(const tracker::StreamId&)> is_own);
 
   boost::asio::awaitable<void> run();
-  void urge() { waker_.wake(); }
+  /// There may be a stream that no round has seen: nothing counts as settled before one that starts from here on.
+  void urge() {
+    urged_ = true;
+    settled_ = false;
+    waker_.wake();
+  }
   void stop();
 
   /// Every stream that is not this process's own is drained (or was given up by an operator), as of the round that ended last.
@@ -61,6 +66,7 @@ class Drainer {
   std::vector<Trouble> troubles_;
   std::map<tracker::StreamId, std::string> told_;  ///< a trouble is logged once
   bool settled_ = false;
+  bool urged_ = false;
   std::uint64_t rounds_ = 0;
   bool stopping_ = false;
 };

@@ -5,6 +5,7 @@ from harness.books import EVENTS
 from harness.case import Case
 from harness.client import NotSent, Unknown
 from harness.proxy import CutProxy, Mode
+from harness.waiting import eventually
 
 
 class RetryStorms(Case):
@@ -81,3 +82,40 @@ class RetryStorms(Case):
                 return
             self.assertEqual(answer.status, 503, answer)
         self.fail(f"{key} was never acknowledged")
+
+
+class KeyExpiry(Case):
+    def keys(self):
+        return int(self.postgres.sql("SELECT count(*) FROM tallyd.ingest_keys", self.database_name)[0][0])
+
+    def test_KM15_keys_go_after_the_window_and_a_repeat_is_then_a_new_increment(self):
+        url = self.database()
+        token = self.token(url)
+        (daemon,) = self.replicas(url, 1, dedup_window="1s")
+        client = daemon.client(token)
+        event = self.events().fresh(1)[0].event()
+        eventually(lambda: client.post(EVENTS, event, {"Idempotency-Key": "k"}).status == 202, "keys are taken")
+        eventually(lambda: self.keys() == 1, "the key is in the database")
+        eventually(lambda: self.keys() == 0, "it has expired", 30)
+        self.assertEqual(client.post(EVENTS, event, {"Idempotency-Key": "k"}).status, 202)
+        self.settle(client)
+        self.assertEqual(self.total(client).allowed, 2 * event["allowed"])
+        self.assertTrue(client.get("/api/v1/ledger").json["balanced"])
+
+    def test_KM15b_a_dead_replica_holds_the_keys_until_it_is_back(self):
+        url = self.database()
+        token = self.token(url)
+        a, b = self.replicas(url, 2, dedup_window="1s")
+        client = a.client(token)
+        eventually(lambda: int(self.postgres.sql("SELECT count(*) FROM tallyd.replicas WHERE complete_as_of > to_timestamp(0)", self.database_name)[0][0]) == 2,
+                   "both replicas are complete up to some time")
+        b.kill()
+        # A first key that came behind what b was complete up to, and a second one later: the first outlives its window.
+        event = self.events().fresh(1)[0].event()
+        self.assertEqual(client.post(EVENTS, event, {"Idempotency-Key": "first"}).status, 202)
+        eventually(lambda: self.keys() == 1, "the key is in the database")
+        past = "SELECT complete_as_of > (SELECT max(seen_at) FROM tallyd.ingest_keys) + interval '4 s' FROM tallyd.replicas ORDER BY complete_as_of DESC LIMIT 1"
+        eventually(lambda: self.postgres.sql(past, self.database_name)[0][0] == "t", "a is complete to well past the window", 30)
+        self.assertEqual(self.keys(), 1, "b may still bring in another copy")
+        b.start()
+        eventually(lambda: self.keys() == 0, "it has expired", 30)

@@ -1,0 +1,59 @@
+#include "daemon/counting/upkeep.hpp"
+
+#include <algorithm>
+
+#include "daemon/log.hpp"
+
+namespace tally::daemon {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+// Every replica does this; who comes second finds little to do.
+constexpr std::chrono::milliseconds kLongestPause = 60s;
+constexpr std::chrono::milliseconds kShortestPause = 1s;
+// A round ends here even if more is left, so that one replica does not keep the database busy.
+constexpr int kChunksARound = 200;
+
+}  // namespace
+
+Upkeep::Upkeep(asio::any_io_executor executor, db::PgStore& store, std::chrono::milliseconds dedup_window,
+               std::chrono::milliseconds retention_ids)
+    : store_(store),
+      dedup_window_(std::chrono::ceil<std::chrono::seconds>(dedup_window)),
+      retention_ids_(std::chrono::ceil<std::chrono::seconds>(retention_ids)),
+      every_(std::clamp(std::min(dedup_window, retention_ids) / 10, kShortestPause, kLongestPause)),
+      waker_(std::move(executor)) {}
+
+asio::awaitable<void> Upkeep::run() {
+  while (!stopping_) {
+    co_await waker_.wait(every_);
+    if (!stopping_) co_await remove_keys();
+    if (!stopping_) co_await remove_ids();
+  }
+}
+
+void Upkeep::stop() {
+  stopping_ = true;
+  waker_.wake();
+}
+
+asio::awaitable<void> Upkeep::remove_keys() {
+  std::int64_t removed = 0;
+  for (int chunk = 0; chunk < kChunksARound && !stopping_; ++chunk) {
+    const auto gone = co_await store_.expire_keys(dedup_window_);
+    if (!gone) co_return;  // the database is away, or says why in its own log line
+    removed += *gone;
+    if (*gone == 0) break;
+  }
+  if (removed > 0) log::debug("expired idempotency keys", {{"keys", removed}});
+}
+
+asio::awaitable<void> Upkeep::remove_ids() {
+  const auto gone = co_await store_.expire_ids(retention_ids_);
+  if (gone && *gone > 0) log::info("removed the ids of closed periods past their retention", {{"periods", *gone}});
+}
+
+}  // namespace tally::daemon
