@@ -13,6 +13,8 @@ class BuiltInDatabase(Case):
     def start(self, **flags):
         daemon = self.replica(None, "state", **flags)
         self.token_text = eventually(lambda: self.try_token(daemon), "a token can be made", 90)
+        # A token made a moment ago is known when the daemon, too, has reached the database.
+        eventually(lambda: daemon.client(self.token_text).get("/api/v1/boundary-usage/summary").status == 200, "the token is known", 30)
         return daemon
 
     def try_token(self, daemon):

@@ -10,6 +10,7 @@ from harness.waiting import eventually
 
 class RetryStorms(Case):
     COPIES = 3
+    MOST_ROUNDS = 200
 
     def test_fault_22_BU_21_through_kill_9_of_replicas(self):
         url = self.database()
@@ -22,16 +23,18 @@ class RetryStorms(Case):
         self.addCleanup(proxy.close)
         daemons = self.replicas(self.postgres.url(self.database_name, over="tcp", port=proxy.port), 3)
         modes = [Mode.BEFORE, Mode.AFTER, Mode.RACE, Mode.LATE]
-        self.storm(direct, daemons, lambda turn: proxy.arm(modes[turn % 4], times=2), requests=60)
-        self.assertGreater(sum(proxy.hits.values()), 2, "statements were cut")
+        cut = lambda: sum(proxy.hits.values())
+        self.storm(direct, daemons, lambda turn: proxy.armed or proxy.arm(modes[turn % 4], times=2), requests=60, enough=lambda: cut() > 8)
+        self.assertGreater(cut(), 8, "statements were cut")
 
     def restart(self, daemon):
         daemon.kill()
         daemon.start()
 
-    def storm(self, url, daemons, disturb, requests):
+    def storm(self, url, daemons, disturb, requests, enough=lambda: True):
         """Each copy of each request goes to a replica drawn anew, until every copy had its 202; threads overlap so that copies
-        of one key are in flight on several replicas at once."""
+        of one key are in flight on several replicas at once. Senders begin further rounds of requests until there was `enough`
+        disturbance, so that a fast machine is disturbed as much as a slow one."""
         token, books = self.token(url), self.books()
         threads_of_storm = 4
         barrier = threading.Barrier(threads_of_storm + 1)
@@ -41,15 +44,18 @@ class RetryStorms(Case):
             try:
                 events = self.events(f"sender{number}")
                 clients = [daemon.client(token) for daemon in daemons]
-                waiting = []
-                for n in range(requests):
-                    increments = events.fresh(events.random.randrange(1, 4))
-                    books.acknowledge(increments)
-                    waiting += [(f"{number}-{n}", increments)] * self.COPIES
-                events.random.shuffle(waiting)
                 barrier.wait(60)
-                for key, increments in waiting:
-                    self.until_202(events.random, clients, key, increments)
+                for round in range(self.MOST_ROUNDS):
+                    if round and enough():
+                        break
+                    waiting = []
+                    for n in range(requests):
+                        increments = events.fresh(events.random.randrange(1, 4))
+                        books.acknowledge(increments)
+                        waiting += [(f"{number}-{round}-{n}", increments)] * self.COPIES
+                    events.random.shuffle(waiting)
+                    for key, increments in waiting:
+                        self.until_202(events.random, clients, key, increments)
             except Exception as error:
                 failures.append(error)
 
