@@ -144,8 +144,7 @@ class Connection::Impl::Running {
     std::optional<Errc> error;
     if (result.has_error()) error = static_cast<Errc>(result.error().value());
     clean_ = !error || (!ends_connection(impl_.sqlstate_) && PQpipelineStatus(impl_.connection_) == PQ_PIPELINE_OFF);
-    impl_.observer_.statement_ended(
-        {name_, impl_.clock_.steady() - started_, error, impl_.sqlstate_, impl_.message_});
+    impl_.observer_.statement_ended({name_, impl_.clock_.steady() - started_, error, impl_.sqlstate_, impl_.message_});
     return result;
   }
 
@@ -182,13 +181,14 @@ asio::awaitable<bool> Connection::Impl::wait(bool write_too) {
   if (expired_ || !socket_.is_open()) co_return false;
   if (!write_too) {
     auto [failed] = co_await socket_.async_wait(stream_descriptor::wait_read, kTuple);
-    co_return !failed&& !expired_;
+    const bool good = !failed && !expired_;
+    co_return good;
   }
   // Reading while sending: a server that answers before it has read everything would otherwise block both of us.
-  auto [order, read_failed, write_failed] =
-      co_await asio::experimental::make_parallel_group(socket_.async_wait(stream_descriptor::wait_read, asio::deferred),
-                                                       socket_.async_wait(stream_descriptor::wait_write, asio::deferred))
-          .async_wait(asio::experimental::wait_for_one(), asio::use_awaitable);
+  auto [order, read_failed, write_failed] = co_await asio::experimental::make_parallel_group(
+                                                socket_.async_wait(stream_descriptor::wait_read, asio::deferred),
+                                                socket_.async_wait(stream_descriptor::wait_write, asio::deferred))
+                                                .async_wait(asio::experimental::wait_for_one(), asio::use_awaitable);
   co_return !(order[0] == 0 ? read_failed : write_failed) && !expired_;
 }
 
@@ -210,7 +210,8 @@ asio::awaitable<bool> Connection::Impl::connect(detail::ConnectParameters parame
       },
       this);
 
-  PostgresPollingStatusType status = PQstatus(connection_) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
+  PostgresPollingStatusType status =
+      PQstatus(connection_) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
   while (status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING) {
     if (expired_) break;
     // The socket may be another one after each poll (next host, next address), even under the same number.
@@ -318,8 +319,8 @@ bool Connection::Impl::send(const Query& query, const Params& params) {
     return PQsendQueryPrepared(connection_, query.name.data(), params.size(), values.data(), params.lengths(),
                                params.formats(), kBinaryResults) == 1;
   }
-  return PQsendQueryParams(connection_, query.sql.data(), params.size(), params.types(), values.data(), params.lengths(),
-                           params.formats(), kBinaryResults) == 1;
+  return PQsendQueryParams(connection_, query.sql.data(), params.size(), params.types(), values.data(),
+                           params.lengths(), params.formats(), kBinaryResults) == 1;
 }
 
 bool Connection::Impl::send_control(const char* sql) {
@@ -395,7 +396,8 @@ asio::awaitable<bool> Connection::Impl::read_sync() {
   const bool answered = co_await ready();
   if (!answered) co_return false;
   const ResultPtr result(PQgetResult(connection_));
-  co_return result&& PQresultStatus(result.get()) == PGRES_PIPELINE_SYNC && PQexitPipelineMode(connection_) == 1;
+  const bool synced = result && PQresultStatus(result.get()) == PGRES_PIPELINE_SYNC;
+  co_return synced ? PQexitPipelineMode(connection_) == 1 : false;
 }
 
 Connection::Connection(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -435,9 +437,17 @@ asio::awaitable<Result<void>> Connection::script(const Query& query, SteadyTime 
   return impl_->script(query, deadline);
 }
 
-bool Connection::usable() const { return impl_->usable(); }
-const std::string& Connection::last_message() const { return impl_->message_; }
-const std::string& Connection::last_sqlstate() const { return impl_->sqlstate_; }
-void Connection::prepare_statements(bool on) { impl_->prepare_ = on; }
+bool Connection::usable() const {
+  return impl_->usable();
+}
+const std::string& Connection::last_message() const {
+  return impl_->message_;
+}
+const std::string& Connection::last_sqlstate() const {
+  return impl_->sqlstate_;
+}
+void Connection::prepare_statements(bool on) {
+  impl_->prepare_ = on;
+}
 
 }  // namespace tally::db

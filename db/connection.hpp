@@ -21,8 +21,9 @@ struct Statement {
 
 /// One libpq connection, never blocking. One coroutine at a time, on the executor that opened it.
 /// Every call ends at its deadline; whatever does not end in a clean answer drops the connection (`usable()` false):
-/// `store_unavailable` if nothing had been sent, `outcome_unknown` after. A timed-out statement is also cancelled on the
-/// server, best effort. Success is reported only after the server's ReadyForQuery: before it the commit has not happened.
+/// `store_unavailable` if nothing had been sent, `outcome_unknown` after. A timed-out statement is also cancelled on
+/// the server, best effort. Success is reported only after the server's ReadyForQuery: before it the commit has not
+/// happened.
 class Connection {
  public:
   /// `conninfo`: libpq URL or keywords, several hosts included. Host names are looked up without blocking.
@@ -43,8 +44,8 @@ class Connection {
   /// Each statement sees what was committed before it started.
   boost::asio::awaitable<tracker::Result<std::vector<Rows>>> transact(std::span<const Statement> statements,
                                                                       tracker::SteadyTime deadline);
-  /// Constant SQL, several statements allowed, in one implicit transaction unless it says otherwise. It may leave an open
-  /// transaction for the calls that follow; the connection is not `usable` for others until that ends.
+  /// Constant SQL, several statements allowed, in one implicit transaction unless it says otherwise. It may leave an
+  /// open transaction for the calls that follow; the connection is not `usable` for others until that ends.
   boost::asio::awaitable<tracker::Result<void>> script(const Query& query, tracker::SteadyTime deadline);
 
   /// May take another statement: connected, idle, not inside a transaction, and the server has not hung up.

@@ -18,11 +18,13 @@ constexpr auto kMigrateTimeout = 10min;
 constexpr Query kHasTable{"schema_table", R"sql(
   SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                   WHERE n.nspname = 'tallyd' AND c.relname = 'schema_migrations')
-)sql", true};
+)sql",
+                          true};
 
 constexpr Query kApplied{"schema_versions", R"sql(
   SELECT version, checksum FROM tallyd.schema_migrations ORDER BY version
-)sql", true};
+)sql",
+                         true};
 
 constexpr Query kBegin{"migrate_begin", R"sql(
   BEGIN ISOLATION LEVEL READ COMMITTED;
@@ -48,7 +50,8 @@ constexpr Query kRecord{"migrate_record", R"sql(
 
 constexpr Query kChecksums{"migrate_checksums", R"sql(
   SELECT array_agg(encode(sha256(convert_to(t, 'UTF8')), 'hex') ORDER BY n) FROM unnest($1::text[]) WITH ORDINALITY AS x(t, n)
-)sql", true};
+)sql",
+                           true};
 
 // For people and SQL tools; our own statements qualify every name. Where the database is not ours, the role is.
 constexpr Query kSearchPath{"migrate_search_path", R"sql(
@@ -99,9 +102,9 @@ SchemaStatus judge(const std::vector<Applied>& applied, const std::vector<std::s
   status.state = status.version == status.known ? SchemaState::current
                  : status.version == 0          ? SchemaState::absent
                                                 : SchemaState::behind;
-  status.detail = status.state == SchemaState::current
-                      ? "the schema is current, version " + at
-                      : "the schema is at version " + at + " of " + known + ": run `tallyd migrate` with a role that may";
+  status.detail = status.state == SchemaState::current ? "the schema is current, version " + at
+                                                       : "the schema is at version " + at + " of " + known +
+                                                             ": run `tallyd migrate` with a role that may";
   return status;
 }
 
@@ -134,8 +137,7 @@ asio::awaitable<Result<void>> apply(Connection& connection, std::span<const Migr
   for (const Migration& migration : list.subspan(static_cast<std::size_t>(from))) {
     Result<void> ran = co_await connection.script({"migrate_step", migration.sql}, deadline);
     if (!ran) co_return ran.error();
-    const Params record =
-        std::move(Params().int4(migration.version).text(migration.name).text(migration.sql));
+    const Params record = std::move(Params().int4(migration.version).text(migration.name).text(migration.sql));
     Result<Rows> recorded = co_await connection.fetch(kRecord, record, deadline);
     if (!recorded) co_return recorded.error();
   }
@@ -146,7 +148,9 @@ asio::awaitable<Result<void>> apply(Connection& connection, std::span<const Migr
 
 }  // namespace
 
-std::span<const Migration> migrations() { return detail::embedded_migrations(); }
+std::span<const Migration> migrations() {
+  return detail::embedded_migrations();
+}
 
 asio::awaitable<Result<SchemaStatus>> inspect_schema(Pool& pool) {
   const tracker::SteadyTime deadline = pool.clock().steady() + kReadTimeout;

@@ -67,7 +67,8 @@ Params& Params::boolean(bool value) {
 }
 
 Params& Params::float8(double value) {
-  return add(detail::kFloat8, kBinary, [&](std::string& out) { detail::put64(out, std::bit_cast<std::uint64_t>(value)); });
+  return add(detail::kFloat8, kBinary,
+             [&](std::string& out) { detail::put64(out, std::bit_cast<std::uint64_t>(value)); });
 }
 
 Params& Params::text(std::string_view value) {
@@ -147,9 +148,17 @@ Params& Params::numerics(std::span<const tracker::Sum> values) {
   });
 }
 
-Params& Params::null_uuid() { return add_null(detail::kUuid); }
-Params& Params::null_int8() { return add_null(detail::kInt8); }
-Params& Params::null_text() { return add_null(detail::kText); }
-Params& Params::null_timestamptz() { return add_null(detail::kTimestamptz); }
+Params& Params::null_uuid() {
+  return add_null(detail::kUuid);
+}
+Params& Params::null_int8() {
+  return add_null(detail::kInt8);
+}
+Params& Params::null_text() {
+  return add_null(detail::kText);
+}
+Params& Params::null_timestamptz() {
+  return add_null(detail::kTimestamptz);
+}
 
 }  // namespace tally::db

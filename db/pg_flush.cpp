@@ -20,24 +20,28 @@ constexpr Query kFlush{"flush", R"sql(
 constexpr Query kReadStream{"read_stream", R"sql(
   SELECT s.applied_lsn, s.chain, s.state, s.ids_epoch, c.period_id
     FROM tallyd.streams s, tallyd.period_clock c WHERE s.stream_id = $1 AND c.one
-)sql", true};
+)sql",
+                            true};
 
 constexpr Query kRegisterReplica{"register_replica", R"sql(
   INSERT INTO tallyd.replicas AS r (replica_id, host, version) VALUES ($1, $2, $3)
   ON CONFLICT (replica_id) DO UPDATE
      SET given_up = false, registered_at = now(), heartbeat_at = now(), complete_as_of = excluded.complete_as_of
    WHERE r.given_up
-)sql", true};
+)sql",
+                                 true};
 
 constexpr Query kRegisterStream{"register_stream", R"sql(
   INSERT INTO tallyd.streams (stream_id, replica_id) VALUES ($1, $2) ON CONFLICT (stream_id) DO NOTHING
-)sql", true};
+)sql",
+                                true};
 
 constexpr Query kMarkDrained{"mark_drained", R"sql(
   UPDATE tallyd.streams SET state = 1, updated_at = now()
    WHERE stream_id = $1 AND applied_lsn = $2 AND state IN (0, 1)
   RETURNING true
-)sql", true};
+)sql",
+                             true};
 
 constexpr Query kSetAside{"set_aside", R"sql(
   WITH moved AS (
@@ -63,7 +67,9 @@ tracker::Chain to_chain(std::string_view bytes) {
   return chain;
 }
 
-std::int64_t lsn(tracker::Lsn value) { return static_cast<std::int64_t>(value); }
+std::int64_t lsn(tracker::Lsn value) {
+  return static_cast<std::int64_t>(value);
+}
 
 tracker::Sum all_requests(const tracker::FlushBatch& batch) {
   tracker::Sum sum = batch.allowed + batch.denied + batch.repeat_allowed + batch.repeat_denied;

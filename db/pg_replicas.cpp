@@ -18,7 +18,8 @@ constexpr Query kHeartbeat{"heartbeat", R"sql(
     RETURNING true)
   SELECT c.period_id, c.cluster_id::text, c.opened_at, c.period_seconds, now(), v.version, EXISTS (SELECT FROM beat)
     FROM tallyd.period_clock c, tallyd.rights_version v WHERE c.one AND v.one
-)sql", true};
+)sql",
+                           true};
 
 constexpr Query kDiscardReplica{"discard_replica", R"sql(
   SELECT tallyd.discard_replica_v1($1, $2)
@@ -54,11 +55,13 @@ constexpr Query kGiveUpReplica{"give_up_replica", R"sql(
 constexpr Query kStreams{"list_streams", R"sql(
   SELECT stream_id, replica_id, applied_lsn, state, ids_epoch, created_at, updated_at
     FROM tallyd.streams ORDER BY created_at DESC, stream_id
-)sql", true};
+)sql",
+                         true};
 
 constexpr Query kReplicas{"list_replicas", R"sql(
   SELECT replica_id, host, version, heartbeat_at, complete_as_of, given_up FROM tallyd.replicas ORDER BY replica_id
-)sql", true};
+)sql",
+                          true};
 
 /// One snapshot. Closed periods come from their reports, or from their rows where nobody has summed them yet.
 constexpr Query kLedger{"ledger", R"sql(
@@ -97,7 +100,8 @@ constexpr Query kLedger{"ledger", R"sql(
          ARRAY(SELECT (extract(epoch FROM now() - heartbeat_at) * 1000)::bigint
                  FROM tallyd.replicas WHERE NOT given_up ORDER BY replica_id)
     FROM total
-)sql", true};
+)sql",
+                        true};
 
 /// Rows are locked here and never updated, so the ctid is safe.
 constexpr Query kExpireKeys{"expire_keys", R"sql(
@@ -308,7 +312,9 @@ PgStore::Async<std::vector<ReplicaInfo>> PgStore::replicas() {
   return detail::on_pool(pool_, run_replicas(pool_, timeouts_.read));
 }
 
-PgStore::Async<Ledger> PgStore::ledger() { return detail::on_pool(pool_, run_ledger(pool_, timeouts_.sum)); }
+PgStore::Async<Ledger> PgStore::ledger() {
+  return detail::on_pool(pool_, run_ledger(pool_, timeouts_.sum));
+}
 
 PgStore::Async<std::int64_t> PgStore::expire_keys(std::chrono::seconds window, std::int64_t chunk) {
   return detail::on_pool(pool_, run_expire(pool_, kExpireKeys, window, chunk, timeouts_.write));
@@ -322,7 +328,8 @@ PgStore::Async<void> PgStore::rebase(tracker::PeriodId next_period, std::string 
   return detail::on_pool(pool_, run_rebase(pool_, next_period, std::move(actor), timeouts_.write));
 }
 
-PgStore::Async<void> PgStore::audit(std::string actor, std::string action, std::string object, std::string detail_json) {
+PgStore::Async<void> PgStore::audit(std::string actor, std::string action, std::string object,
+                                    std::string detail_json) {
   return detail::on_pool(pool_, run_audit(pool_, std::move(actor), std::move(action), std::move(object),
                                           std::move(detail_json), timeouts_.write));
 }

@@ -27,41 +27,48 @@ constexpr Query kClose{"close_period", R"sql(
 /// Which request closed it; nothing: not a closed period.
 constexpr Query kWhoClosed{"who_closed", R"sql(
   SELECT request_id FROM tallyd.boundary_usage_reports WHERE period_id = $1
-)sql", true};
+)sql",
+                           true};
 
 constexpr Query kClosedBy{"closed_by", R"sql(
   SELECT period_id FROM tallyd.boundary_usage_reports WHERE request_id = $1 ORDER BY period_id DESC LIMIT 1
-)sql", true};
+)sql",
+                          true};
 
 constexpr Query kDue{"period_due", R"sql(
   SELECT period_id FROM tallyd.period_clock
    WHERE one AND period_seconds > 0 AND opened_at + make_interval(secs => period_seconds) <= clock_timestamp()
-)sql", true};
+)sql",
+                     true};
 
 constexpr Query kGetReport{"get_report", R"sql(
   SELECT period_id, cluster_id::text, started_at, ended_at, replicas, allowed::text, denied::text, late_increments::text,
          unique_workspaces, unique_users, discarded, summed_at IS NOT NULL
     FROM tallyd.boundary_usage_reports WHERE period_id = $1
-)sql", true};
+)sql",
+                           true};
 
 constexpr Query kListReports{"list_reports", R"sql(
   SELECT period_id, cluster_id::text, started_at, ended_at, replicas, allowed::text, denied::text, late_increments::text,
          unique_workspaces, unique_users, discarded, summed_at IS NOT NULL
     FROM tallyd.boundary_usage_reports WHERE period_id < $1 ORDER BY period_id DESC LIMIT $2
-)sql", true};
+)sql",
+                             true};
 
 constexpr Query kUnsummed{"unsummed_reports", R"sql(
   SELECT period_id FROM tallyd.boundary_usage_reports WHERE summed_at IS NULL ORDER BY period_id LIMIT 100
-)sql", true};
+)sql",
+                          true};
 
-/// C3, first half: the period is frozen, so that reading and writing its figures need not be one statement. `ended_at` ties
-/// the two halves to the same close.
+/// C3, first half: the period is frozen, so that reading and writing its figures need not be one statement. `ended_at`
+/// ties the two halves to the same close.
 constexpr Query kSum{"sum_period", R"sql(
   SELECT r.ended_at, f.replicas, f.allowed::text, f.denied::text, f.dup_allowed::text, f.dup_denied::text,
          f.thrown_away::text, f.increments, f.late_increments, f.unique_workspaces, f.unique_users
     FROM tallyd.boundary_usage_reports r, tallyd.period_figures($1) f
    WHERE r.period_id = $1 AND r.summed_at IS NULL
-)sql", true};
+)sql",
+                     true};
 
 constexpr Query kKeepSum{"keep_sum", R"sql(
   UPDATE tallyd.boundary_usage_reports
@@ -69,22 +76,26 @@ constexpr Query kKeepSum{"keep_sum", R"sql(
          dup_allowed = $6::text::numeric, dup_denied = $7::text::numeric, thrown_away = $8::text::numeric,
          increments = $9, late_increments = $10, unique_workspaces = $11, unique_users = $12
    WHERE period_id = $1 AND ended_at = $2 AND summed_at IS NULL
-)sql", true};
+)sql",
+                         true};
 
 constexpr Query kClock{"read_clock", R"sql(
   SELECT c.period_id, c.cluster_id::text, c.opened_at, c.period_seconds, now(), v.version
     FROM tallyd.period_clock c, tallyd.rights_version v WHERE c.one AND v.one
-)sql", true};
+)sql",
+                       true};
 
 constexpr Query kAdoptLength{"adopt_period_length", R"sql(
   WITH kept AS (
     UPDATE tallyd.period_clock SET period_seconds = $1 WHERE one AND period_seconds IS NULL RETURNING period_seconds)
   SELECT coalesce((SELECT period_seconds FROM kept), (SELECT period_seconds FROM tallyd.period_clock WHERE one), $1)
-)sql", true};
+)sql",
+                             true};
 
 constexpr Query kSetLength{"set_period_length", R"sql(
   UPDATE tallyd.period_clock SET period_seconds = $1 WHERE one
-)sql", true};
+)sql",
+                           true};
 
 /// as_of: what live replicas acknowledged before it is in. Heard from within 15 s is live.
 constexpr Query kSummary{"summary", R"sql(
@@ -96,31 +107,37 @@ constexpr Query kSummary{"summary", R"sql(
                 WHERE NOT r.given_up AND r.heartbeat_at < now() - interval '15 s' ORDER BY r.replica_id)
     FROM tallyd.period_clock c, LATERAL tallyd.period_figures(c.period_id) f
    WHERE c.one
-)sql", true};
+)sql",
+                         true};
 
 constexpr Query kVerifiable{"verifiable_reports", R"sql(
   SELECT period_id FROM tallyd.boundary_usage_reports
    WHERE summed_at IS NOT NULL AND ids_purged_at IS NULL ORDER BY period_id
-)sql", true};
+)sql",
+                            true};
 
 constexpr Query kNotCovered{"uncovered_reports", R"sql(
   SELECT count(*) FROM tallyd.boundary_usage_reports WHERE summed_at IS NOT NULL AND ids_purged_at IS NOT NULL
-)sql", true};
+)sql",
+                            true};
 
 constexpr Query kRecompute{"recompute_report", R"sql(
   SELECT r.period_id, r.cluster_id::text, r.started_at, r.ended_at, f.replicas, f.allowed::text, f.denied::text,
          f.late_increments::text, f.unique_workspaces, f.unique_users, r.discarded, true
     FROM tallyd.boundary_usage_reports r, LATERAL tallyd.period_figures(r.period_id) f
    WHERE r.period_id = $1 AND r.ids_purged_at IS NULL
-)sql", true};
+)sql",
+                           true};
 
 /// For the transaction only: unique ids of a busy period are counted in memory instead of on disk.
 constexpr Query kMoreMemory{"more_memory", R"sql(
   SELECT set_config('work_mem', '128MB', true)
-)sql", true};
+)sql",
+                            true};
 
 /// A query over all ids of a period.
-asio::awaitable<Result<Rows>> fetch_large(Pool& pool, const Query& query, Params params, std::chrono::milliseconds timeout) {
+asio::awaitable<Result<Rows>> fetch_large(Pool& pool, const Query& query, Params params,
+                                          std::chrono::milliseconds timeout) {
   std::vector<Statement> statements(2);
   statements[0].query = &kMoreMemory;
   statements[1].query = &query;
@@ -247,7 +264,8 @@ asio::awaitable<Result<std::optional<PeriodId>>> run_close_if_due(Pool& pool, St
   co_return *closed ? std::optional(period) : std::nullopt;
 }
 
-asio::awaitable<Result<std::optional<PeriodId>>> run_closed_by(Pool& pool, tracker::Uuid request, StoreTimeouts timeouts) {
+asio::awaitable<Result<std::optional<PeriodId>>> run_closed_by(Pool& pool, tracker::Uuid request,
+                                                               StoreTimeouts timeouts) {
   const Params params = std::move(Params().uuid(request));
   Result<Rows> rows = co_await pool.fetch(kClosedBy, params, timeouts.read);
   if (!rows) co_return rows.error();
@@ -337,7 +355,9 @@ PgStore::Async<std::vector<Report>> PgStore::reports(std::int64_t limit, std::op
   return detail::on_pool(pool_, run_reports(pool_, limit, before, timeouts_));
 }
 
-PgStore::Async<ClockRow> PgStore::clock() { return detail::on_pool(pool_, run_clock(pool_, timeouts_)); }
+PgStore::Async<ClockRow> PgStore::clock() {
+  return detail::on_pool(pool_, run_clock(pool_, timeouts_));
+}
 
 PgStore::Async<std::int64_t> PgStore::adopt_period_length(std::int64_t seconds) {
   return detail::on_pool(pool_, run_adopt_length(pool_, seconds, timeouts_));
@@ -347,8 +367,12 @@ PgStore::Async<void> PgStore::set_period_length(std::int64_t seconds) {
   return detail::on_pool(pool_, run_set_length(pool_, seconds, timeouts_));
 }
 
-PgStore::Async<Summary> PgStore::summary() { return detail::on_pool(pool_, run_summary(pool_, timeouts_)); }
+PgStore::Async<Summary> PgStore::summary() {
+  return detail::on_pool(pool_, run_summary(pool_, timeouts_));
+}
 
-PgStore::Async<Verification> PgStore::verify() { return detail::on_pool(pool_, run_verify(pool_, timeouts_)); }
+PgStore::Async<Verification> PgStore::verify() {
+  return detail::on_pool(pool_, run_verify(pool_, timeouts_));
+}
 
 }  // namespace tally::db

@@ -24,8 +24,8 @@ struct Heartbeat {
   std::string replica_id;
   std::string host;
   std::string version;
-  /// A database time (`ClockRow::database_time_us` read before): everything this replica acknowledged before it is applied
-  /// and its older streams are drained. Never moves back. Nothing: leave as it is.
+  /// A database time (`ClockRow::database_time_us` read before): everything this replica acknowledged before it is
+  /// applied and its older streams are drained. Never moves back. Nothing: leave as it is.
   std::optional<std::int64_t> complete_as_of_us;
   tracker::Sum unflushed_requests = 0;  ///< allowed + denied, acknowledged and not yet known applied
   std::uint64_t unflushed_connection_events = 0;
@@ -49,7 +49,8 @@ struct Summary {
   std::vector<std::string> missing_replicas;
 };
 
-/// In requests (allowed + denied), decimal text; one snapshot. The caller adds what only it knows: its own unflushed records.
+/// In requests (allowed + denied), decimal text; one snapshot. The caller adds what only it knows: its own unflushed
+/// records.
 struct Ledger {
   struct Replica {
     std::string id;
@@ -66,7 +67,7 @@ struct Ledger {
   std::string set_aside;  ///< in records that the database refused to apply; kept in tallyd.records_set_aside
   std::int64_t connection_events_applied = 0;
   std::int64_t usage_events_applied = 0;
-  bool balanced = false;  ///< applied = reported + open + discarded + duplicates + set_aside
+  bool balanced = false;          ///< applied = reported + open + discarded + duplicates + set_aside
   std::vector<Replica> replicas;  ///< not given up
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <deque>
@@ -45,7 +46,10 @@ struct Pool::State : std::enable_shared_from_this<State> {
         sweeper(executor) {}
 
   ConnectionCounts counts() const { return {connecting, idle.size(), busy, waiters.size()}; }
-  void changed() { observer.connections_changed(counts()); }
+  /// Not after `close`: what is still destroyed later may outlive the observer.
+  void changed() {
+    if (!closed) observer.connections_changed(counts());
+  }
   std::size_t total() const { return connecting + idle.size() + busy; }
 
   void wake_one() {
@@ -130,6 +134,8 @@ void Pool::State::start_connecting() {
 }
 
 asio::awaitable<void> Pool::State::connect() {
+  // Never before the caller that started it has taken its place among those who wait.
+  co_await asio::post(executor, asio::use_awaitable);
   std::string why;
   Result<std::unique_ptr<Connection>> opened =
       co_await Connection::open(options.conninfo, clock.steady() + options.connect_timeout, observer, clock, &why);
@@ -168,10 +174,16 @@ void Pool::State::sweep_later() {
 Pool::Pool(asio::any_io_executor executor, PoolOptions options, const tracker::Clock& clock, Observer& observer)
     : state_(std::make_shared<State>(std::move(executor), std::move(options), clock, observer)) {}
 
-Pool::~Pool() { close(); }
+Pool::~Pool() {
+  close();
+}
 
-asio::any_io_executor Pool::executor() const { return state_->executor; }
-const tracker::Clock& Pool::clock() const { return state_->clock; }
+asio::any_io_executor Pool::executor() const {
+  return state_->executor;
+}
+const tracker::Clock& Pool::clock() const {
+  return state_->clock;
+}
 
 void Pool::close() {
   state_->closed = true;

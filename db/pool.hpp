@@ -21,9 +21,9 @@ struct PoolOptions {
 };
 
 /// A few connections that are opened when needed and shared by all. Nothing is kept in a session.
-/// While the server cannot be reached, attempts are spaced with full jitter; callers whose deadline lies before the next
-/// attempt are refused at once.
-/// All calls on one executor (a single-threaded context or a strand); `PgStore` and the others hop there by themselves.
+/// While the server cannot be reached, attempts are spaced with full jitter; callers whose deadline lies before the
+/// next attempt are refused at once. All calls on one executor (a single-threaded context or a strand); `PgStore` and
+/// the others hop there by themselves.
 class Pool {
  public:
   class Lease;
@@ -46,7 +46,8 @@ class Pool {
   boost::asio::awaitable<tracker::Result<std::vector<Rows>>> transact(std::span<const Statement> statements,
                                                                       std::chrono::milliseconds timeout);
 
-  /// Refuses new work, fails who waits, closes idle connections. Connections in use end with their statement.
+  /// Refuses new work, fails who waits, closes idle connections. Connections in use end with their statement. The observer
+  /// hears of no change of connections from now on.
   void close();
 
   /// Text of the last failed connect or lost statement; empty while all is well. Thread-safe.

@@ -46,9 +46,13 @@ void each_element(std::string_view bytes, Sink sink) {
 
 Rows::Rows(pg_result* result) : result_(result) {}
 
-void Rows::Clear::operator()(pg_result* result) const noexcept { PQclear(result); }
+void Rows::Clear::operator()(pg_result* result) const noexcept {
+  PQclear(result);
+}
 
-int Rows::size() const { return result_ ? PQntuples(result_.get()) : 0; }
+int Rows::size() const {
+  return result_ ? PQntuples(result_.get()) : 0;
+}
 
 std::int64_t Rows::affected() const {
   if (!result_) return 0;
@@ -58,7 +62,9 @@ std::int64_t Rows::affected() const {
   return count;
 }
 
-bool Rows::is_null(int row, int column) const { return PQgetisnull(result_.get(), row, column) != 0; }
+bool Rows::is_null(int row, int column) const {
+  return PQgetisnull(result_.get(), row, column) != 0;
+}
 
 std::string_view Rows::field(int row, int column) const {
   if (!result_ || row >= size() || column >= PQnfields(result_.get())) throw std::logic_error("no such row or column");

@@ -30,7 +30,7 @@ class Rows {
   bool boolean(int row, int column) const;
   std::string_view text(int row, int column) const;  ///< text, varchar or bytea; lives as long as the rows
   tracker::Uuid uuid(int row, int column) const;
-  std::int64_t timestamp_us(int row, int column) const;  ///< microseconds since the Unix epoch
+  std::int64_t timestamp_us(int row, int column) const;           ///< microseconds since the Unix epoch
   std::vector<std::int64_t> integers(int row, int column) const;  ///< int4[] or int8[]
   std::vector<std::string> texts(int row, int column) const;
 

@@ -19,8 +19,9 @@ struct ConnectParameters {
 /// Parses a URL or keywords. `store_refuses` with `why` set: not understood.
 tracker::Result<ConnectParameters> parse_conninfo(const std::string& conninfo, std::string& why);
 
-/// libpq would look host names up inside PQconnectPoll, blocking; so they are looked up here and handed over as addresses,
-/// each host once per address. Hosts without an answer are left out; `store_unavailable`: none is left.
-boost::asio::awaitable<tracker::Result<ConnectParameters>> resolve_hosts(ConnectParameters parameters, std::string& why);
+/// libpq would look host names up inside PQconnectPoll, blocking; so they are looked up here and handed over as
+/// addresses, each host once per address. Hosts without an answer are left out; `store_unavailable`: none is left.
+boost::asio::awaitable<tracker::Result<ConnectParameters>> resolve_hosts(ConnectParameters parameters,
+                                                                         std::string& why);
 
 }  // namespace tally::db::detail

@@ -6,7 +6,8 @@
 /// PostgreSQL's binary format: big-endian numbers, types by their fixed object ids.
 namespace tally::db::detail {
 
-constexpr unsigned kBool = 16, kBytea = 17, kInt8 = 20, kInt2 = 21, kInt4 = 23, kText = 25, kFloat8 = 701, kVarchar = 1043, kNumeric = 1700;
+constexpr unsigned kBool = 16, kBytea = 17, kInt8 = 20, kInt2 = 21, kInt4 = 23, kText = 25, kFloat8 = 701,
+                   kVarchar = 1043, kNumeric = 1700;
 constexpr unsigned kUuid = 2950, kTimestamptz = 1184, kJsonb = 3802;
 constexpr unsigned kInt4Array = 1007, kTextArray = 1009, kInt8Array = 1016, kNumericArray = 1231, kUuidArray = 2951;
 

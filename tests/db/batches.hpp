@@ -13,7 +13,9 @@ inline tracker::Uuid id(std::uint8_t number) {
 }
 
 /// The chain of an LSN in these tests.
-inline tracker::Chain chain(tracker::Lsn lsn) { return lsn * 0x9e3779b97f4a7c15u; }
+inline tracker::Chain chain(tracker::Lsn lsn) {
+  return lsn * 0x9e3779b97f4a7c15u;
+}
 
 /// Requests without keys in (from, to] of a stream.
 inline tracker::FlushBatch batch(tracker::StreamId stream, tracker::Lsn from, tracker::Lsn to, tracker::Sum allowed = 1,

@@ -36,8 +36,8 @@ std::string server_directory() {
 struct Proxied {
   Proxied(Counting& db, CutProxy::Mode mode, StoreTimeouts timeouts = {}, const std::string& host = "127.0.0.1")
       : proxy(server_directory() + "/.s.PGSQL.5432", mode, "flush_v1"),
-        store("host=" + host + " port=" + std::to_string(proxy.port()) + " user=postgres dbname=" + db.database.name(), {},
-              timeouts) {}
+        store("host=" + host + " port=" + std::to_string(proxy.port()) + " user=postgres dbname=" + db.database.name(),
+              {}, timeouts) {}
   tracker::Result<tracker::FlushAnswer> flush(const FlushBatch& made) { return store.run(store->flush(made)); }
   CutProxy proxy;
   StoreUnderTest store;
@@ -112,7 +112,9 @@ TEST(LostConnection, ByAKilledServerProcessLeavesTheOutcomeUnknown) {
   const FlushBatch sent = batch(db.one, 0, 1);
   auto flushing = db.store.start(db.store->flush(sent));
   db.database.await_lock_waits(1);
-  db.database.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'");
+  db.database.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = "
+      "'Lock'");
   EXPECT_EQ(flushing.get().error(), Errc::outcome_unknown);
   holder.query("ROLLBACK");
   EXPECT_EQ(db.applied(db.one), 0u);
@@ -120,7 +122,8 @@ TEST(LostConnection, ByAKilledServerProcessLeavesTheOutcomeUnknown) {
 
 /// A trigger that runs while COMMIT is in progress, after the rows of the answer were made.
 void at_commit(Counting& db, const std::string& action) {
-  db.database.query("CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN " + action + "; RETURN NULL; END $$;"
+  db.database.query("CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN " + action +
+                    "; RETURN NULL; END $$;"
                     "CREATE CONSTRAINT TRIGGER at_commit AFTER UPDATE ON tallyd.streams DEFERRABLE INITIALLY DEFERRED "
                     "FOR EACH ROW EXECUTE FUNCTION at_commit()");
 }
@@ -155,6 +158,12 @@ TEST(Refusal, OfAConnectionIsUnavailableAndSaysWhy) {
   EXPECT_THAT(store.pool().last_problem(), HasSubstr("/nonexistent-directory"));
 }
 
+TEST(Refusal, OfNonsenseSaysThatItIsNonsense) {
+  StoreUnderTest store("not a connection string", {}, {.read = 100ms});
+  EXPECT_EQ(store.run(store->clock()).error(), Errc::store_refuses);
+  EXPECT_FALSE(store.pool().last_problem().empty());
+}
+
 TEST(Refusal, ByAReadOnlyServerLeavesNothingUnknown) {
   Counting db;
   db.database.query("ALTER DATABASE " + db.database.name() + " SET default_transaction_read_only = on");
@@ -179,8 +188,12 @@ TEST(Refusal, OfTheDataIsToldFromAllOthers) {
 TEST(Pool, NoticesThatIdleConnectionsWereClosed) {
   Counting db;
   ASSERT_TRUE(db.flush(batch(db.one, 0, 1)));
-  db.database.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()");
-  while (db.database.query("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()") != "0") {
+  db.database.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+      "pg_backend_pid()");
+  while (db.database.query(
+             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()") !=
+         "0") {
   }
   EXPECT_TRUE(db.flush(batch(db.one, 1, 2)).value().applied);
 }
@@ -190,7 +203,8 @@ TEST(Pool, ServesManyWithFewConnections) {
   std::vector<std::future<tracker::Result<Summary>>> reads;
   for (int i = 0; i < 40; ++i) reads.push_back(db.store.start(db.store->summary()));
   for (auto& read : reads) EXPECT_TRUE(read.get());
-  EXPECT_LE(std::stoi(db.database.query("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")), 3);
+  EXPECT_LE(std::stoi(db.database.query("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")),
+            3);
 }
 
 TEST(Pool, RefusesAtTheDeadlineWhoGotNoConnection) {
@@ -213,7 +227,8 @@ TEST(Pool, RefusesAfterItWasClosed) {
 
 TEST(Pool, FindsTheHostThatWorksAmongSeveral) {
   TestDatabase database;
-  StoreUnderTest store("host=/nonexistent-directory," + server_directory() + " user=postgres dbname=" + database.name());
+  StoreUnderTest store("host=/nonexistent-directory," + server_directory() +
+                       " user=postgres dbname=" + database.name());
   EXPECT_TRUE(store.run(store->clock()));
 }
 
@@ -246,7 +261,8 @@ TEST(Connection, CarriesMegabytesBothWays) {
 
 TEST(Connection, RollsBackATransactionWhoseStatementFailed) {
   Counting db;
-  static constexpr Query kInsert{"insert", "INSERT INTO tallyd.audit_log (actor, action, object) VALUES ('a', 'b', 'c')"};
+  static constexpr Query kInsert{"insert",
+                                 "INSERT INTO tallyd.audit_log (actor, action, object) VALUES ('a', 'b', 'c')"};
   static constexpr Query kFail{"fail", "SELECT 1 / (SELECT 0)"};
   const std::vector<Statement> statements{{&kInsert, {}}, {&kFail, {}}, {&kInsert, {}}};
   EXPECT_EQ(db.store.run(db.store.pool().transact(statements, 5s)).error(), Errc::data_refused);
@@ -267,20 +283,23 @@ class PgBouncer {
   explicit PgBouncer(const std::string& database) {
     char name[] = "/tmp/tallyd-bouncer.XXXXXX";
     directory_ = ::mkdtemp(name);
-    std::ofstream(directory_ / "bouncer.ini") << "[databases]\n* = host=" << server_directory() << " user=postgres\n"
-                                              << "[pgbouncer]\npool_mode = transaction\ndefault_pool_size = 1\nauth_type = any\n"
-                                              << "listen_addr =\nlisten_port = 6432\nunix_socket_dir = " << directory_.string() << "\n";
+    std::ofstream(directory_ / "bouncer.ini")
+        << "[databases]\n* = host=" << server_directory() << " user=postgres\n"
+        << "[pgbouncer]\npool_mode = transaction\ndefault_pool_size = 1\nauth_type = any\n"
+        << "listen_addr =\nlisten_port = 6432\nunix_socket_dir = " << directory_.string() << "\n";
     // It refuses to run as root.
     std::vector<std::string> words{"/usr/sbin/pgbouncer", "-q", directory_ / "bouncer.ini"};
     if (::geteuid() == 0) {
       const passwd* postgres = ::getpwnam("postgres");
       if (::chown(directory_.c_str(), postgres->pw_uid, postgres->pw_gid) != 0) throw std::runtime_error("chown");
-      words.insert(words.begin(), {"/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--pdeathsig=KILL"});
+      words.insert(words.begin(),
+                   {"/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--pdeathsig=KILL"});
     }
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
-    if (::posix_spawn(&pid_, arguments[0], nullptr, nullptr, arguments.data(), environ) != 0) throw std::runtime_error("no pgbouncer");
+    if (::posix_spawn(&pid_, arguments[0], nullptr, nullptr, arguments.data(), environ) != 0)
+      throw std::runtime_error("no pgbouncer");
     for (int round = 0; round < 500; ++round) {
       try {
         test::Session probe(conninfo(database));

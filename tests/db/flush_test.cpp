@@ -22,7 +22,8 @@ TEST(Flush, AppliesABatchAndMovesItsStream) {
   EXPECT_EQ(db.applied(db.one), 3u);
   EXPECT_EQ(db.store.run(db.store->read_stream(db.one)).value()->chain, chain(3));
   EXPECT_EQ(db.store.run(db.store->read_stream(db.one)).value()->clock, 1);
-  EXPECT_EQ(db.database.query("SELECT allowed || '/' || denied || '/' || increments FROM boundary_usage_stats"), "5/2/3");
+  EXPECT_EQ(db.database.query("SELECT allowed || '/' || denied || '/' || increments FROM boundary_usage_stats"),
+            "5/2/3");
   EXPECT_TRUE(db.balanced());
 }
 
@@ -102,7 +103,8 @@ TEST(Flush, KeepsIdsOnceHoweverOftenTheBatchHoldsThem) {
   made.workspaces = {id(1), id(2), id(1)};
   made.users = {id(9), id(9)};
   ASSERT_TRUE(db.flush(made).value().applied);
-  EXPECT_EQ(db.database.query("SELECT cardinality(workspaces) || '/' || cardinality(users) FROM boundary_usage_ids"), "2/1");
+  EXPECT_EQ(db.database.query("SELECT cardinality(workspaces) || '/' || cardinality(users) FROM boundary_usage_ids"),
+            "2/1");
 }
 
 TEST(Flush, WritesNoRowOfIdsWhereThereAreNone) {
@@ -176,7 +178,8 @@ TEST(FlushKeys, MergeUnkeyedIdsWithThoseOfAcceptedEffects) {
   made.effects = {effect(id(50), 1, {id(1), id(2)})};
   made.effects[0].users = {id(3)};
   ASSERT_TRUE(db.flush(made));
-  EXPECT_EQ(db.database.query("SELECT cardinality(workspaces) || '/' || cardinality(users) FROM boundary_usage_ids"), "2/1");
+  EXPECT_EQ(db.database.query("SELECT cardinality(workspaces) || '/' || cardinality(users) FROM boundary_usage_ids"),
+            "2/1");
 }
 
 TEST(FlushKeys, WaitForAnotherSessionWithTheSameKeyAndThenRefuseIt) {
@@ -251,7 +254,9 @@ TEST(ExpireKeys, WaitsForEveryReplicaThatIsNotGivenUp) {
 TEST(ExpireKeys, KeepsWhatIsInsideTheWindow) {
   Counting db;
   db.database.query("UPDATE replicas SET complete_as_of = now()");
-  db.database.query("INSERT INTO ingest_keys SELECT gen_random_uuid(), 1, now() - i * interval '1 min' FROM generate_series(1, 120) i");
+  db.database.query(
+      "INSERT INTO ingest_keys SELECT gen_random_uuid(), 1, now() - i * interval '1 min' FROM generate_series(1, 120) "
+      "i");
   EXPECT_EQ(db.store.run(db.store->expire_keys(std::chrono::hours(1), 40)).value(), 40);
   EXPECT_EQ(db.store.run(db.store->expire_keys(std::chrono::hours(1), 40)).value(), 20);
 }

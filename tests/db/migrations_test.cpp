@@ -32,9 +32,11 @@ TEST(Migrate, BringsAnEmptyDatabaseUpToDate) {
 TEST(Migrate, DoesNothingTheSecondTime) {
   TestDatabase database(TestDatabase::Schema::none);
   ASSERT_TRUE(migrate_once(database.conninfo()));
-  const std::string before = database.query("SELECT string_agg(version || applied_at::text, ',') FROM tallyd.schema_migrations");
+  const std::string before =
+      database.query("SELECT string_agg(version || applied_at::text, ',') FROM tallyd.schema_migrations");
   ASSERT_TRUE(migrate_once(database.conninfo()));
-  EXPECT_EQ(database.query("SELECT string_agg(version || applied_at::text, ',') FROM tallyd.schema_migrations"), before);
+  EXPECT_EQ(database.query("SELECT string_agg(version || applied_at::text, ',') FROM tallyd.schema_migrations"),
+            before);
 }
 
 TEST(Migrate, MayBeRunByManyReplicasAtOnce) {

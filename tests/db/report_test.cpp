@@ -99,7 +99,8 @@ TEST(Report, IsTheUnionOverReplicasAndStreams_BU17) {
   const tracker::StreamId three{id(203)};
   db.register_stream(db.two, "replica-2");
   db.register_stream(three, "replica-2");
-  const auto flush_ids = [&](tracker::StreamId stream, tracker::Lsn from, std::vector<Uuid> workspaces, std::vector<Uuid> users) {
+  const auto flush_ids = [&](tracker::StreamId stream, tracker::Lsn from, std::vector<Uuid> workspaces,
+                             std::vector<Uuid> users) {
     FlushBatch made = batch(stream, from, from + 1, 1, 2);
     made.workspaces = std::move(workspaces);
     made.users = std::move(users);
@@ -258,8 +259,13 @@ TEST(Summary, NamesTheReplicasItHasNotHeardFrom) {
 TEST(Heartbeat, NeverMovesCompletenessBackOrAheadOfTheDatabase) {
   Counting db;
   const auto beat = [&](std::optional<std::int64_t> complete) {
-    return db.store.run(db.store->heartbeat({.replica_id = "replica-1", .host = "h", .version = "1", .complete_as_of_us = complete,
-                                             .unflushed_requests = 12})).value();
+    return db.store
+        .run(db.store->heartbeat({.replica_id = "replica-1",
+                                  .host = "h",
+                                  .version = "1",
+                                  .complete_as_of_us = complete,
+                                  .unflushed_requests = 12}))
+        .value();
   };
   const std::int64_t now = beat(std::nullopt).clock.database_time_us;
   EXPECT_TRUE(beat(now).known);
@@ -325,9 +331,10 @@ TEST(View, ShowsTheOpenPeriodByReplica) {
     made.users = {id(9)};
     ASSERT_TRUE(db.flush(made).value().applied);
   }
-  EXPECT_EQ(db.database.query("SELECT concat_ws('/', replica_id, unique_workspaces_count, unique_users_count, allowed_requests, "
-                              "denied_requests, window_start = (SELECT opened_at FROM period_clock), updated_at >= window_start) "
-                              "FROM boundary_usage_by_replica"),
+  EXPECT_EQ(db.database.query(
+                "SELECT concat_ws('/', replica_id, unique_workspaces_count, unique_users_count, allowed_requests, "
+                "denied_requests, window_start = (SELECT opened_at FROM period_clock), updated_at >= window_start) "
+                "FROM boundary_usage_by_replica"),
             "replica-1/3/1/10/2/t/t");
   db.close();
   EXPECT_EQ(db.database.query("SELECT count(*) FROM boundary_usage_by_replica"), "0");

@@ -21,7 +21,8 @@ struct Separated {
   }
   ~Separated() {
     test::Session admin(database.conninfo());
-    for (const std::string& role : {runtime, owner}) admin.query("DROP OWNED BY " + role + " CASCADE; DROP ROLE " + role);
+    for (const std::string& role : {runtime, owner})
+      admin.query("DROP OWNED BY " + role + " CASCADE; DROP ROLE " + role);
   }
   void run_script() {
     const std::string command = "psql -X -q -d '" + database.conninfo() + "' -v ON_ERROR_STOP=1 -v owner=" + owner +
@@ -72,9 +73,10 @@ TEST(Roles, KeepTheDaemonFromWhatItNeverDoes) {
   Separated separated;
   test::Session session(separated.as(separated.runtime));
   for (const char* forbidden :
-       {"CREATE TABLE tallyd.mine (x int)", "DROP TABLE tallyd.streams", "TRUNCATE tallyd.streams", "DELETE FROM tallyd.audit_log",
-        "UPDATE tallyd.audit_log SET actor = 'x'", "DELETE FROM tallyd.period_clock", "DELETE FROM tallyd.schema_migrations",
-        "ALTER TABLE tallyd.streams ADD x int", "CREATE OR REPLACE FUNCTION tallyd.f() RETURNS int LANGUAGE sql AS 'SELECT 1'"}) {
+       {"CREATE TABLE tallyd.mine (x int)", "DROP TABLE tallyd.streams", "TRUNCATE tallyd.streams",
+        "DELETE FROM tallyd.audit_log", "UPDATE tallyd.audit_log SET actor = 'x'", "DELETE FROM tallyd.period_clock",
+        "DELETE FROM tallyd.schema_migrations", "ALTER TABLE tallyd.streams ADD x int",
+        "CREATE OR REPLACE FUNCTION tallyd.f() RETURNS int LANGUAGE sql AS 'SELECT 1'"}) {
     EXPECT_THROW(session.query(forbidden), std::runtime_error) << forbidden;
   }
   EXPECT_EQ(session.query("SHOW lock_timeout"), "10s");

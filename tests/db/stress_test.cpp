@@ -24,14 +24,17 @@ constexpr int kKeys = 400;  // shared by all drivers, so that most are met sever
 Uuid number_id(std::uint8_t kind, std::uint64_t number) {
   Uuid uuid;
   uuid.bytes[0] = kind;
-  for (int i = 0; i < 8; ++i) uuid.bytes[static_cast<std::size_t>(15 - i)] = static_cast<std::uint8_t>(number >> (8 * i));
+  for (int i = 0; i < 8; ++i)
+    uuid.bytes[static_cast<std::size_t>(15 - i)] = static_cast<std::uint8_t>(number >> (8 * i));
   return uuid;
 }
 
-/// Sends batches of one stream by the rules of accounting.md section 5, F2 to F5, leaving confirmed ids out under the guard.
+/// Sends batches of one stream by the rules of accounting.md section 5, F2 to F5, leaving confirmed ids out under the
+/// guard.
 class Driver {
  public:
-  Driver(PgStore& store, tracker::StreamId stream, std::uint64_t seed) : store_(store), stream_(stream), random_(seed) {}
+  Driver(PgStore& store, tracker::StreamId stream, std::uint64_t seed)
+      : store_(store), stream_(stream), random_(seed) {}
 
   boost::asio::awaitable<void> run() {
     for (int i = 0; i < kBatches; ++i) {
@@ -112,7 +115,8 @@ class Driver {
 };
 
 TEST(Stress, KillsAndClosesLoseAndDoubleNothing) {
-  const std::uint64_t seed = std::getenv("TALLYD_TEST_SEED") ? std::stoull(std::getenv("TALLYD_TEST_SEED")) : std::random_device{}();
+  const std::uint64_t seed =
+      std::getenv("TALLYD_TEST_SEED") ? std::stoull(std::getenv("TALLYD_TEST_SEED")) : std::random_device{}();
   SCOPED_TRACE("TALLYD_TEST_SEED=" + std::to_string(seed));
   PoolOptions options;
   options.limit = 6;
@@ -130,14 +134,20 @@ TEST(Stress, KillsAndClosesLoseAndDoubleNothing) {
 
   test::Session disturber(db.database.conninfo());
   int rounds = 0;
-  while (std::any_of(running.begin(), running.end(), [](auto& each) { return each.wait_for(std::chrono::milliseconds(3)) != std::future_status::ready; })) {
-    disturber.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
-                    "AND pid <> pg_backend_pid() AND backend_type = 'client backend' ORDER BY random() LIMIT 1");
+  while (std::any_of(running.begin(), running.end(), [](auto& each) {
+    return each.wait_for(std::chrono::milliseconds(3)) != std::future_status::ready;
+  })) {
+    disturber.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND pid <> pg_backend_pid() AND backend_type = 'client backend' ORDER BY random() LIMIT 1");
     if (++rounds % 4 == 0) {
       // As a close does it, in a session that is not killed.
-      disturber.query("WITH o AS MATERIALIZED (SELECT * FROM tallyd.period_clock WHERE one FOR UPDATE), m AS (UPDATE tallyd.period_clock c "
-                      "SET period_id = o.period_id + 1 FROM o WHERE c.one RETURNING 1) INSERT INTO tallyd.boundary_usage_reports "
-                      "(period_id, cluster_id, request_id, started_at, ended_at) SELECT period_id, cluster_id, gen_random_uuid(), opened_at, now() FROM o, m");
+      disturber.query(
+          "WITH o AS MATERIALIZED (SELECT * FROM tallyd.period_clock WHERE one FOR UPDATE), m AS (UPDATE "
+          "tallyd.period_clock c "
+          "SET period_id = o.period_id + 1 FROM o WHERE c.one RETURNING 1) INSERT INTO tallyd.boundary_usage_reports "
+          "(period_id, cluster_id, request_id, started_at, ended_at) SELECT period_id, cluster_id, gen_random_uuid(), "
+          "opened_at, now() FROM o, m");
     }
   }
   for (auto& each : running) each.get();
@@ -161,7 +171,8 @@ TEST(Stress, KillsAndClosesLoseAndDoubleNothing) {
   EXPECT_TRUE(db.balanced());
   EXPECT_TRUE(db.store.run(db.store->verify()).value().mismatches.empty());
   for (const tracker::Report& report : reports) {
-    EXPECT_GE(report.unique_workspaces, static_cast<std::int64_t>(seen[report.period].size())) << "period " << report.period;
+    EXPECT_GE(report.unique_workspaces, static_cast<std::int64_t>(seen[report.period].size()))
+        << "period " << report.period;
   }
   // Otherwise the test has not looked at what it is about.
   EXPECT_GT(unknown, 0);

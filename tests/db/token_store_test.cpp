@@ -90,7 +90,8 @@ TEST(TokenStore, EveryChangeRaisesTheVersionThatHeartbeatsAnswer) {
   EXPECT_GT(rights.version(), created);
   EXPECT_EQ(rights.run(rights.tokens.revoke("nosuchtokn", "admin")).error(), Errc::not_found);
   EXPECT_TRUE(rights.run(rights.tokens.revoke("abcdefghi0", "admin")));
-  EXPECT_EQ(rights.database.query("SELECT string_agg(action, ',' ORDER BY id) FROM audit_log"), "create_token,revoke_token");
+  EXPECT_EQ(rights.database.query("SELECT string_agg(action, ',' ORDER BY id) FROM audit_log"),
+            "create_token,revoke_token");
 }
 
 TEST(TokenStore, ListsEndedTokensOnlyWhenAsked) {
@@ -132,7 +133,8 @@ TEST(TokenStore, RevokesTheTokensOfADeletedUser) {
   own.kind = SubjectKind::user;
   own.system_subject.clear();
   own.user_id = id(1);
-  for (const Token& token : {own, system_token("other00000")}) ASSERT_TRUE(rights.run(rights.tokens.create(token, "admin")));
+  for (const Token& token : {own, system_token("other00000")})
+    ASSERT_TRUE(rights.run(rights.tokens.create(token, "admin")));
   ASSERT_TRUE(rights.run(rights.tokens.delete_user(id(1), "admin")));
   EXPECT_EQ(rights.run(rights.tokens.delete_user(id(1), "admin")).error(), Errc::not_found);
   const auto left = rights.run(rights.tokens.list()).value();

@@ -29,7 +29,8 @@ std::string conninfo_of(const std::string& database) {
 /// One migrated database per set of migrations, made by the first test that needs it; copying it takes milliseconds.
 std::string template_database() {
   std::size_t hash = 0;
-  for (const db::Migration& migration : db::migrations()) hash = hash * 31 + std::hash<std::string_view>{}(migration.sql);
+  for (const db::Migration& migration : db::migrations())
+    hash = hash * 31 + std::hash<std::string_view>{}(migration.sql);
   const std::string name = "template_" + std::to_string(hash);
   Session admin(server_conninfo());
   admin.query("SELECT pg_advisory_lock(1)");
@@ -43,7 +44,8 @@ std::string template_database() {
       const auto status = store.run(db::migrate(store.pool(), &why));
       if (!status || status->state != db::SchemaState::current) throw std::runtime_error("migrations failed: " + why);
     }
-    while (!admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '" + half_made + "'").empty()) {
+    while (!admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '" + half_made + "'")
+                .empty()) {
     }
     admin.query("ALTER DATABASE " + half_made + " RENAME TO " + name);
   }
@@ -57,8 +59,9 @@ std::string server_conninfo() {
   std::ifstream file(TALLYD_TEST_DSN_FILE);
   std::string line;
   if (!std::getline(file, line)) {
-    throw std::runtime_error("no PostgreSQL for tests: run them with ctest, or first\n  tests/support/postgres.sh start " +
-                             std::string(TALLYD_TEST_DSN_FILE));
+    throw std::runtime_error(
+        "no PostgreSQL for tests: run them with ctest, or first\n  tests/support/postgres.sh start " +
+        std::string(TALLYD_TEST_DSN_FILE));
   }
   return line;
 }
@@ -69,10 +72,13 @@ Session::Session(const std::string& conninfo) : connection_(PQconnectdb(conninfo
     PQfinish(connection_);
     throw std::runtime_error(message);
   }
-  PQsetNoticeProcessor(connection_, [](void*, const char*) {}, nullptr);
+  PQsetNoticeProcessor(
+      connection_, [](void*, const char*) {}, nullptr);
 }
 
-Session::~Session() { PQfinish(connection_); }
+Session::~Session() {
+  PQfinish(connection_);
+}
 
 std::string Session::query(const std::string& sql) {
   PGresult* result = PQexec(connection_, sql.c_str());
@@ -84,7 +90,9 @@ std::string Session::query(const std::string& sql) {
   return value;
 }
 
-int Session::pid() const { return PQbackendPID(connection_); }
+int Session::pid() const {
+  return PQbackendPID(connection_);
+}
 
 TestDatabase::TestDatabase(Schema schema) : name_(unique_name()), conninfo_(conninfo_of(name_)) {
   const std::string source = schema == Schema::migrated ? template_database() : "template1";
@@ -92,7 +100,9 @@ TestDatabase::TestDatabase(Schema schema) : name_(unique_name()), conninfo_(conn
   // Two copies of one template cannot be made at once.
   admin.query("SELECT pg_advisory_lock(2)");
   admin.query("CREATE DATABASE " + name_ + " TEMPLATE " + source);
-  if (schema == Schema::migrated) admin.query("ALTER DATABASE " + name_ + " SET search_path = tallyd, public");
+  if (schema == Schema::none) return;
+  admin.query("ALTER DATABASE " + name_ + " SET search_path = tallyd, public");
+  query("UPDATE tallyd.period_clock SET opened_at = clock_timestamp()");  // the template's is as old as the server
 }
 
 TestDatabase::~TestDatabase() {
@@ -103,7 +113,9 @@ TestDatabase::~TestDatabase() {
   }
 }
 
-std::string TestDatabase::query(const std::string& sql) const { return Session(conninfo_).query(sql); }
+std::string TestDatabase::query(const std::string& sql) const {
+  return Session(conninfo_).query(sql);
+}
 
 void TestDatabase::await_lock_waits(int count) const {
   Session session(conninfo_);
@@ -131,7 +143,9 @@ StoreUnderTest::StoreUnderTest(std::string conninfo, db::PoolOptions options, db
   store_ = std::make_unique<db::PgStore>(*pool_, timeouts);
 }
 
-StoreUnderTest::~StoreUnderTest() { close_pool(); }
+StoreUnderTest::~StoreUnderTest() {
+  close_pool();
+}
 
 void StoreUnderTest::close_pool() {
   std::promise<void> closed;
