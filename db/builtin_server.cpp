@@ -26,8 +26,8 @@ namespace {
 
 constexpr auto kFirstPause = 200ms;
 constexpr auto kLongestPause = 30s;
-constexpr auto kGoodRun = 60s;          // after which failures count from none again
-constexpr auto kLook = 20ms;            // between looks at a file or a process that cannot be waited for
+constexpr auto kGoodRun = 60s;  // after which failures count from none again
+constexpr auto kLook = 20ms;    // between looks at a file or a process that cannot be waited for
 constexpr auto kLookAtLock = 200ms;
 constexpr unsigned kLooksPerConnection = 25;
 constexpr auto kLookAtLog = 60s;
@@ -39,11 +39,11 @@ std::vector<std::string> server_arguments(const BuiltinLayout& layout) {
   std::vector<std::string> arguments{"-D", layout.data.string()};
   // What correctness rests on, above anything in postgresql.conf; the rest may be tuned there.
   for (const std::string& setting :
-       {std::string("listen_addresses="), std::string("port=5432"), "unix_socket_directories=" + layout.sockets.string(),
-        std::string("unix_socket_permissions=0777"), "hba_file=" + layout.hba.string(),
-        "ident_file=" + layout.ident.string(), std::string("fsync=on"), std::string("full_page_writes=on"),
-        std::string("jit=off"), std::string("logging_collector=off"), std::string("log_destination=stderr"),
-        std::string("log_line_prefix=%m [%p] ")}) {
+       {std::string("listen_addresses="), std::string("port=5432"),
+        "unix_socket_directories=" + layout.sockets.string(), std::string("unix_socket_permissions=0777"),
+        "hba_file=" + layout.hba.string(), "ident_file=" + layout.ident.string(), std::string("fsync=on"),
+        std::string("full_page_writes=on"), std::string("jit=off"), std::string("logging_collector=off"),
+        std::string("log_destination=stderr"), std::string("log_line_prefix=%m [%p] ")}) {
     arguments.push_back("-c");
     arguments.push_back(setting);
   }
@@ -104,7 +104,8 @@ class BuiltinServer::Impl {
     announce(State::stopped, "the built-in database is stopped");
   }
 
-  /// One life of the server, or of following another process's. Returns when told to stop; throws when it ends otherwise.
+  /// One life of the server, or of following another process's. Returns when told to stop; throws when it ends
+  /// otherwise.
   void serve() {
     const Account account = server_account_after_directories();
     const auto lock = own_or_follow();
@@ -119,7 +120,8 @@ class BuiltinServer::Impl {
     if (stop_word_.said()) return;
     announce(State::starting, "starting PostgreSQL " + std::to_string(programs.version));
     // Immediately: whoever starts next must not wait for a checkpoint.
-    Child server = Child::start({programs.postgres, server_arguments(layout_), layout_.data, account, log.fd(), SIGQUIT});
+    Child server =
+        Child::start({programs.postgres, server_arguments(layout_), layout_.data, account, log.fd(), SIGQUIT});
     try {
       watch(server, log, "PostgreSQL " + std::to_string(programs.version));
     } catch (...) {
@@ -146,7 +148,8 @@ class BuiltinServer::Impl {
       if (accepts_connections(conninfo(), sleeper(kSetupTimeout)))
         announce(State::ready, "the built-in database is run by " + owner);
       else if (!stop_word_.said())
-        announce(State::starting, "waiting for " + owner + ", which runs the built-in database in " + layout_.home.string());
+        announce(State::starting,
+                 "waiting for " + owner + ", which runs the built-in database in " + layout_.home.string());
     }
   }
 
@@ -159,7 +162,8 @@ class BuiltinServer::Impl {
       ::unlink((layout_.data / "postmaster.pid").c_str());
       return;
     }
-    announce(State::starting, "waiting for the PostgreSQL of an earlier run to end (process " + std::to_string(left->pid) + ")");
+    announce(State::starting,
+             "waiting for the PostgreSQL of an earlier run to end (process " + std::to_string(left->pid) + ")");
     struct Measure {
       int signal;
       std::chrono::milliseconds patience;
@@ -173,8 +177,8 @@ class BuiltinServer::Impl {
         if (patience.wait(-1, 0, kLook) == Sleeper::Woke::stop) throw BuiltinProblem("told to stop");
       }
     }
-    throw BuiltinProblem("process " + std::to_string(left->pid) + " still runs the database in " + layout_.data.string() +
-                         " and does not end: stop it");
+    throw BuiltinProblem("process " + std::to_string(left->pid) + " still runs the database in " +
+                         layout_.data.string() + " and does not end: stop it");
   }
 
   /// Made beside its place and then renamed, so that a half-made one is never taken for a cluster.
@@ -184,18 +188,22 @@ class BuiltinServer::Impl {
     announce(State::starting, "making the built-in database in " + layout_.data.string());
     remove_half_made();
     std::string fresh = layout_.data.string() + ".new-XXXXXX";
-    if (::mkdtemp(fresh.data()) == nullptr || (::geteuid() != account.uid && ::chown(fresh.c_str(), account.uid, account.gid) != 0))
+    if (::mkdtemp(fresh.data()) == nullptr ||
+        (::geteuid() != account.uid && ::chown(fresh.c_str(), account.uid, account.gid) != 0))
       throw BuiltinProblem("cannot make a directory in " + layout_.home.string() + ": " + std::strerror(errno));
     // Killed with us: the next start throws the rest away.
     Child initdb = Child::start({programs.initdb,
                                  {"-D", fresh, "-U", std::string(kBuiltinAdmin), "-E", "UTF8", "--no-locale",
                                   "--auth-local=peer", "--auth-host=reject", "--no-instructions"},
-                                 layout_.home, account, log.fd(), SIGKILL});
+                                 layout_.home,
+                                 account,
+                                 log.fd(),
+                                 SIGKILL});
     const auto status = initdb.wait(sleeper(10min));
     if (stop_word_.said()) throw BuiltinProblem("told to stop");
     if (!status || *status != 0)
-      throw BuiltinProblem("initdb " + (status ? "ended with " + describe_status(*status) : "takes too long") + " (" + log.last_words() +
-                           "); see " + layout_.log.string());
+      throw BuiltinProblem("initdb " + (status ? "ended with " + describe_status(*status) : "takes too long") + " (" +
+                           log.last_words() + "); see " + layout_.log.string());
     if (::rename(fresh.c_str(), layout_.data.c_str()) != 0)
       throw BuiltinProblem("cannot rename " + fresh + ": " + std::strerror(errno));
     sync_directory(layout_.home);
@@ -276,11 +284,21 @@ class BuiltinServer::Impl {
 BuiltinServer::BuiltinServer(BuiltinServerOptions options, OnChange on_change)
     : impl_(std::make_unique<Impl>(std::move(options), std::move(on_change))) {}
 BuiltinServer::~BuiltinServer() = default;
-void BuiltinServer::start() { impl_->start(); }
-void BuiltinServer::stop() { impl_->stop(); }
-BuiltinServer::State BuiltinServer::state() const { return impl_->state(); }
-std::string BuiltinServer::detail() const { return impl_->detail(); }
-std::string BuiltinServer::conninfo() const { return impl_->conninfo(); }
+void BuiltinServer::start() {
+  impl_->start();
+}
+void BuiltinServer::stop() {
+  impl_->stop();
+}
+BuiltinServer::State BuiltinServer::state() const {
+  return impl_->state();
+}
+std::string BuiltinServer::detail() const {
+  return impl_->detail();
+}
+std::string BuiltinServer::conninfo() const {
+  return impl_->conninfo();
+}
 
 std::string BuiltinServer::conninfo_for(const fs::path& state_dir) {
   return BuiltinLayout(state_dir).conninfo(kBuiltinRole, kBuiltinRole);

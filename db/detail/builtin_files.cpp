@@ -53,8 +53,8 @@ void write_file(const fs::path& path, std::string_view text) {
   ::unlink(fresh.c_str());
   const UniqueFd file(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644));
   if (!file) throw_errno("cannot write", fresh);
-  if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) || ::fchmod(file.get(), 0644) != 0 ||
-      ::rename(fresh.c_str(), path.c_str()) != 0)
+  if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+      ::fchmod(file.get(), 0644) != 0 || ::rename(fresh.c_str(), path.c_str()) != 0)
     throw_errno("cannot write", path);
 }
 
@@ -71,7 +71,8 @@ std::optional<OwnerLock> OwnerLock::take(const fs::path& path) {
     throw_errno("cannot lock", path);
   }
   const std::string text = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(file.get(), 0) != 0 || ::pwrite(file.get(), text.data(), text.size(), 0) < 0) throw_errno("cannot write", path);
+  if (::ftruncate(file.get(), 0) != 0 || ::pwrite(file.get(), text.data(), text.size(), 0) < 0)
+    throw_errno("cannot write", path);
   return OwnerLock(std::move(file));
 }
 
@@ -82,7 +83,8 @@ int OwnerLock::owner(const fs::path& path) {
 
 ServerLog::ServerLog(const fs::path& path) : path_(path) {
   struct stat status {};
-  if (::lstat(path.c_str(), &status) == 0 && status.st_size > kLogLimitBytes) ::rename(path.c_str(), (path.string() + ".1").c_str());
+  if (::lstat(path.c_str(), &status) == 0 && status.st_size > kLogLimitBytes)
+    ::rename(path.c_str(), (path.string() + ".1").c_str());
   file_ = UniqueFd(::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));
   if (!file_) throw_errno("cannot open", path);
   mark();
@@ -90,7 +92,8 @@ ServerLog::ServerLog(const fs::path& path) : path_(path) {
 
 void ServerLog::bound() {
   struct stat status {};
-  if (::fstat(file_.get(), &status) != 0 || status.st_size <= kLogLimitBytes || ::ftruncate(file_.get(), 0) != 0) return;
+  if (::fstat(file_.get(), &status) != 0 || status.st_size <= kLogLimitBytes || ::ftruncate(file_.get(), 0) != 0)
+    return;
   mark_ = 0;
 }
 
@@ -127,7 +130,8 @@ std::optional<ServerFile> read_server_file(const fs::path& data) {
 bool is_server_of(pid_t pid, const fs::path& data) {
   if (pid <= 1) return false;
   const fs::path process = fs::path("/proc") / std::to_string(pid);
-  struct stat where {}, expected {};
+  struct stat where {
+  }, expected{};
   if (::stat((process / "cwd").c_str(), &where) != 0 || ::stat(data.c_str(), &expected) != 0) return false;
   const auto name = read_small_file(process / "comm");
   return name == "postgres\n" && where.st_dev == expected.st_dev && where.st_ino == expected.st_ino;

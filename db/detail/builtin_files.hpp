@@ -6,7 +6,8 @@
 
 #include "db/detail/builtin_process.hpp"
 
-/// Files that the built-in server's daemon keeps or reads. None of these follows a symbolic link at the end of the path.
+/// Files that the built-in server's daemon keeps or reads. None of these follows a symbolic link at the end of the
+/// path.
 namespace tally::db::detail {
 
 /// The first 4 KiB of a regular file; nothing if there is none or it cannot be read.
@@ -31,7 +32,8 @@ class OwnerLock {
   UniqueFd file_;
 };
 
-/// Where the server's output goes. Bounded: a log past 10 MiB is set aside as `.1` when it is opened and cut while it is in use.
+/// Where the server's output goes. Bounded: a log past 10 MiB is set aside as `.1` when it is opened and cut while it
+/// is in use.
 class ServerLog {
  public:
   explicit ServerLog(const std::filesystem::path& path);  ///< throws

@@ -33,7 +33,8 @@ const fs::path kDebianRoot = "/usr/lib/postgresql";
 /// Lists of socket directories and of hosts are split at commas, and each has its own rules of quoting.
 bool needs_no_quoting(const std::string& path) {
   return std::all_of(path.begin(), path.end(), [](unsigned char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::strchr("/._-+=:@~%", c) != nullptr;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::strchr("/._-+=:@~%", c) != nullptr;
   });
 }
 
@@ -66,11 +67,16 @@ fs::path absolute_of(const fs::path& path) {
 }  // namespace
 
 BuiltinLayout::BuiltinLayout(const fs::path& state_directory)
-    : state_dir(absolute_of(state_directory)), home(state_dir / "postgres"), data(home / "data"), lock(home / "lock"),
-      log(home / "server.log"), hba(home / "pg_hba.conf"), ident(home / "pg_ident.conf"), sockets(home / "run") {
+    : state_dir(absolute_of(state_directory)),
+      home(state_dir / "postgres"),
+      data(home / "data"),
+      lock(home / "lock"),
+      log(home / "server.log"),
+      hba(home / "pg_hba.conf"),
+      ident(home / "pg_ident.conf"),
+      sockets(home / "run") {
   constexpr std::size_t kLongest = sizeof(sockaddr_un::sun_path) - 1;
-  sockets_are_away =
-      sockets.native().size() + kSocketName.size() > kLongest || !needs_no_quoting(sockets.native());
+  sockets_are_away = sockets.native().size() + kSocketName.size() > kLongest || !needs_no_quoting(sockets.native());
   if (sockets_are_away) sockets = "/tmp/tallyd-" + short_name_of(canonical_if_possible(state_dir));
 }
 
@@ -87,8 +93,9 @@ std::string BuiltinLayout::conninfo(std::string_view role, std::string_view data
   // Anyone may make directories in /tmp: insist on the right server behind the socket.
   struct stat status {};
   const bool known = ::stat(data.c_str(), &status) == 0;
-  const std::optional<Account> server =
-      known ? find_account(status.st_uid) : ::geteuid() == 0 ? find_account("postgres") : find_account(::geteuid());
+  const std::optional<Account> server = known              ? find_account(status.st_uid)
+                                        : ::geteuid() == 0 ? find_account("postgres")
+                                                           : find_account(::geteuid());
   return server ? text + " requirepeer='" + server->name + "'" : text;
 }
 
@@ -97,7 +104,8 @@ Account server_account(const BuiltinLayout& layout) {
   const bool has_data = ::stat(layout.data.c_str(), &status) == 0;
   const uid_t self = ::geteuid();
   if (has_data && status.st_uid == 0)
-    throw BuiltinProblem(layout.data.string() + " belongs to root, and PostgreSQL refuses to run as root: chown -R postgres it");
+    throw BuiltinProblem(layout.data.string() +
+                         " belongs to root, and PostgreSQL refuses to run as root: chown -R postgres it");
   if (has_data && self != 0 && status.st_uid != self)
     throw BuiltinProblem(layout.data.string() + " belongs to another user (id " + std::to_string(status.st_uid) +
                          "): run tallyd as that user or as root, or chown -R it");
@@ -109,8 +117,9 @@ Account server_account(const BuiltinLayout& layout) {
                          "apt-get install libnss-systemd), or give --database-url");
   }
   if (auto account = find_account("postgres")) return *account;
-  throw BuiltinProblem("there is no user postgres for PostgreSQL to run as, which refuses to run as root: "
-                       "apt-get install postgresql, or give --database-url");
+  throw BuiltinProblem(
+      "there is no user postgres for PostgreSQL to run as, which refuses to run as root: "
+      "apt-get install postgresql, or give --database-url");
 }
 
 namespace {
@@ -132,9 +141,11 @@ void make_directory(const fs::path& path, mode_t mode, const Account* owner) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) throw_errno("cannot look at", path);
   const uid_t expected = owner != nullptr ? owner->uid : ::geteuid();
-  if (made && expected != ::geteuid() && ::lchown(path.c_str(), owner->uid, owner->gid) != 0) throw_errno("cannot give away", path);
+  if (made && expected != ::geteuid() && ::lchown(path.c_str(), owner->uid, owner->gid) != 0)
+    throw_errno("cannot give away", path);
   if (made && ::chmod(path.c_str(), mode) != 0) throw_errno("cannot set the mode of", path);
-  if (!S_ISDIR(status.st_mode)) throw BuiltinProblem(path.string() + " is in the way: it is not a directory; remove it");
+  if (!S_ISDIR(status.st_mode))
+    throw BuiltinProblem(path.string() + " is in the way: it is not a directory; remove it");
   // As root we may have been started by another user before, whose database it then stays.
   if (!made && owner != nullptr && status.st_uid != expected)
     throw BuiltinProblem(path.string() + " belongs to another user (id " + std::to_string(status.st_uid) +
@@ -158,7 +169,8 @@ void write_access_rules(const BuiltinLayout& layout, const Account& account) {
   if (const auto self = find_account(::geteuid())) names.insert(self->name);
   std::string map = "# Written by tallyd at each start: which users of the system may be which role.\n";
   for (const std::string& name : names)
-    for (const std::string_view role : {kBuiltinRole, kBuiltinAdmin}) map += "tallyd \"" + name + "\" " + std::string(role) + "\n";
+    for (const std::string_view role : {kBuiltinRole, kBuiltinAdmin})
+      map += "tallyd \"" + name + "\" " + std::string(role) + "\n";
   write_file(layout.ident, map);
 }
 
@@ -207,7 +219,8 @@ int version_of(const fs::path& postgres, const Account& account, const Sleeper& 
 
 Programs find_programs(const fs::path& bin_dir, std::optional<int> data_version, const Account& account,
                        const Sleeper& sleeper) {
-  const std::vector<fs::path> directories = bin_dir.empty() ? program_directories() : std::vector{fs::absolute(bin_dir)};
+  const std::vector<fs::path> directories =
+      bin_dir.empty() ? program_directories() : std::vector{fs::absolute(bin_dir)};
   std::set<int> others;
   for (const fs::path& directory : directories) {
     Programs programs{directory / "postgres", directory / "initdb", 0};
@@ -220,7 +233,8 @@ Programs find_programs(const fs::path& bin_dir, std::optional<int> data_version,
   if (others.empty() && !data_version)
     throw BuiltinProblem("PostgreSQL is not installed (no postgres and initdb " + places +
                          "): apt-get install postgresql, or give --database-url");
-  if (!data_version) throw BuiltinProblem("the postgres " + places + " does not run: reinstall it, or give --database-url");
+  if (!data_version)
+    throw BuiltinProblem("the postgres " + places + " does not run: reinstall it, or give --database-url");
   const std::string wanted = std::to_string(*data_version);
   throw BuiltinProblem("the built-in database was made by PostgreSQL " + wanted + ", which is not " + places +
                        ": apt-get install postgresql-" + wanted + ", or move the data with pg_upgrade");

@@ -28,7 +28,9 @@ StopWord::StopWord() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (!event_) throw std::runtime_error("eventfd: " + std::string(std::strerror(errno)));
 }
 
-void StopWord::say() { ::eventfd_write(event_.get(), 1); }
+void StopWord::say() {
+  ::eventfd_write(event_.get(), 1);
+}
 
 void StopWord::take_back() {
   eventfd_t count;
@@ -43,7 +45,9 @@ bool StopWord::said() const {
 Sleeper::Sleeper(const tracker::Clock& clock, std::chrono::milliseconds for_at_most, const StopWord* stop)
     : clock_(clock), deadline_(clock.steady() + for_at_most), stop_(stop) {}
 
-bool Sleeper::time_is_up() const { return clock_.steady() >= deadline_; }
+bool Sleeper::time_is_up() const {
+  return clock_.steady() >= deadline_;
+}
 
 Sleeper::Woke Sleeper::wait(int fd, short events, std::chrono::milliseconds slice) const {
   const tracker::SteadyTime until = std::min(deadline_, clock_.steady() + slice);
@@ -64,7 +68,8 @@ Account to_account(const passwd& entry) {
   int count = 64;
   account.groups.resize(64);
   while (::getgrouplist(entry.pw_name, entry.pw_gid, account.groups.data(), &count) < 0)
-    account.groups.resize(static_cast<std::size_t>(count = std::max(count, static_cast<int>(account.groups.size()) * 2)));
+    account.groups.resize(
+        static_cast<std::size_t>(count = std::max(count, static_cast<int>(account.groups.size()) * 2)));
   account.groups.resize(static_cast<std::size_t>(count));
   return account;
 }
@@ -164,13 +169,17 @@ std::string explain_unreachable(const std::filesystem::path& directory, const Ac
 BuiltinProblem to_problem(const Failure& failure, const Command& command) {
   const std::string why = std::strerror(failure.error);
   switch (failure.step) {
-    case Step::become_user: return BuiltinProblem("cannot become user " + command.account.name + " to run PostgreSQL: " + why);
-    case Step::orphaned: return BuiltinProblem("the daemon ended while it started PostgreSQL");
+    case Step::become_user:
+      return BuiltinProblem("cannot become user " + command.account.name + " to run PostgreSQL: " + why);
+    case Step::orphaned:
+      return BuiltinProblem("the daemon ended while it started PostgreSQL");
     case Step::enter_directory:
       if (failure.error == EACCES) return BuiltinProblem(explain_unreachable(command.directory, command.account));
       return BuiltinProblem("cannot enter " + command.directory.string() + ": " + why);
-    case Step::outputs: return BuiltinProblem("cannot give PostgreSQL its outputs: " + why);
-    case Step::run: break;
+    case Step::outputs:
+      return BuiltinProblem("cannot give PostgreSQL its outputs: " + why);
+    case Step::run:
+      break;
   }
   return BuiltinProblem("cannot run " + command.program.string() + " as user " + command.account.name + ": " + why);
 }
@@ -211,9 +220,16 @@ Child Child::start(const Command& command) {
   UniqueFd report_to = above_standard(ends[1]);
   const UniqueFd null_input = above_standard(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   const UniqueFd output = above_standard(::fcntl(command.output, F_DUPFD_CLOEXEC, 3));
-  const Launch launch{command.program.c_str(), argument_pointers.data(), environment_pointers.data(),
-                      command.directory.c_str(), ::geteuid() == 0 ? &command.account : nullptr, null_input.get(),
-                      output.get(), command.death_signal, report_to.get(), ::getpid()};
+  const Launch launch{command.program.c_str(),
+                      argument_pointers.data(),
+                      environment_pointers.data(),
+                      command.directory.c_str(),
+                      ::geteuid() == 0 ? &command.account : nullptr,
+                      null_input.get(),
+                      output.get(),
+                      command.death_signal,
+                      report_to.get(),
+                      ::getpid()};
   // No handler of ours may run in the child.
   sigset_t all, before;
   sigfillset(&all);

@@ -87,8 +87,8 @@ struct Command {
   int death_signal;                 ///< what it gets when the thread that started it ends
 };
 
-/// A child in a session of its own, so that Ctrl-C on our terminal does not reach it, with an empty signal mask, default handlers, no
-/// descriptor but 0 to 2, and hardly any environment. Must be started and destroyed by one thread.
+/// A child in a session of its own, so that Ctrl-C on our terminal does not reach it, with an empty signal mask,
+/// default handlers, no descriptor but 0 to 2, and hardly any environment. Must be started and destroyed by one thread.
 class Child {
  public:
   /// Returns once the program runs. Throws `BuiltinProblem`.

@@ -20,7 +20,8 @@ class SetupConnection {
       : sleeper_(sleeper), connection_(PQconnectStart(conninfo.c_str()), PQfinish) {
     if (!connection_ || PQstatus(connection_.get()) == CONNECTION_BAD) fail();
     // Notices would go to the daemon's stderr.
-    PQsetNoticeProcessor(connection_.get(), [](void*, const char*) {}, nullptr);
+    PQsetNoticeProcessor(
+        connection_.get(), [](void*, const char*) {}, nullptr);
     PostgresPollingStatusType next = PGRES_POLLING_WRITING;
     while (next != PGRES_POLLING_OK) {
       if (next == PGRES_POLLING_FAILED) fail();
