@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -89,17 +90,15 @@ class BuiltinServer::Impl {
     sigfillset(&all);
     ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
     announce(State::starting, "starting the built-in database in " + layout_.home.string());
-    auto pause = kFirstPause;
+    pause_ = kFirstPause;
     while (!stop_word_.said()) {
-      const tracker::SteadyTime started = clock_.steady();
       try {
         serve();
       } catch (const std::exception& problem) {
         if (!stop_word_.said()) announce(State::failed, problem.what());
       }
-      if (clock_.steady() - started > kGoodRun) pause = kFirstPause;
-      sleeper(pause).wait(-1, 0);
-      pause = std::min<std::chrono::milliseconds>(pause * 2, kLongestPause);
+      sleeper(pause_).wait(-1, 0);
+      pause_ = std::min<std::chrono::milliseconds>(pause_ * 2, kLongestPause);
     }
     announce(State::stopped, "the built-in database is stopped");
   }
@@ -219,6 +218,7 @@ class BuiltinServer::Impl {
   void watch(Child& server, ServerLog& log, const std::string& name) {
     if (!become_ready(server, log, name)) return;
     announce(State::ready, "the built-in database is ready (" + name + ")");
+    pause_ = kFirstPause;
     while (!stop_word_.said()) {
       if (const auto status = server.wait(sleeper(kLookAtLog))) throw_ended(*status, log, name);
       log.bound();
@@ -238,7 +238,7 @@ class BuiltinServer::Impl {
   }
 
   [[noreturn]] void throw_ended(int status, const ServerLog& log, const std::string& name) const {
-    const std::string words = log.last_words();
+    const std::string words = WIFSIGNALED(status) ? "" : log.last_words();
     throw BuiltinProblem(name + " ended with " + describe_status(status) + (words.empty() ? "" : " (" + words + ")") +
                          "; it is started again; see " + layout_.log.string());
   }
@@ -272,6 +272,7 @@ class BuiltinServer::Impl {
   const BuiltinLayout layout_;
   tracker::SystemClock clock_;
   StopWord stop_word_;
+  std::chrono::milliseconds pause_ = kFirstPause;  // before the next try; longer with each that did not become ready
 
   mutable std::mutex state_mutex_;
   State state_ = State::idle;

@@ -135,21 +135,22 @@ void open_state_directory(const BuiltinLayout& layout, const Account& account) {
     throw_errno("cannot let PostgreSQL's user pass through", layout.state_dir);
 }
 
+/// `owner` null: the daemon's user, or as root whoever had it before us.
 void make_directory(const fs::path& path, mode_t mode, const Account* owner) {
   const bool made = ::mkdir(path.c_str(), 0700) == 0;
   if (!made && errno != EEXIST) throw_errno("cannot make", path);
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) throw_errno("cannot look at", path);
-  const uid_t expected = owner != nullptr ? owner->uid : ::geteuid();
-  if (made && expected != ::geteuid() && ::lchown(path.c_str(), owner->uid, owner->gid) != 0)
-    throw_errno("cannot give away", path);
-  if (made && ::chmod(path.c_str(), mode) != 0) throw_errno("cannot set the mode of", path);
   if (!S_ISDIR(status.st_mode))
     throw BuiltinProblem(path.string() + " is in the way: it is not a directory; remove it");
-  // As root we may have been started by another user before, whose database it then stays.
-  if (!made && owner != nullptr && status.st_uid != expected)
+  const bool give_away = owner != nullptr && status.st_uid != owner->uid;
+  // Of root's own it is one just made, or one that a killed process had just made.
+  if (give_away && (::geteuid() != 0 || status.st_uid != 0))
     throw BuiltinProblem(path.string() + " belongs to another user (id " + std::to_string(status.st_uid) +
                          "), and PostgreSQL's socket must be there: remove it");
+  // The mode first: once it is another's, the path may become a link.
+  if ((made || give_away) && ::chmod(path.c_str(), mode) != 0) throw_errno("cannot set the mode of", path);
+  if (give_away && ::lchown(path.c_str(), owner->uid, owner->gid) != 0) throw_errno("cannot give away", path);
 }
 
 }  // namespace
