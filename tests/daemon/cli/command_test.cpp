@@ -71,7 +71,10 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Command, HasHelpWithExamplesEverywhere) {
   for (const char* command :
-       {"config check", "config show", "version", "authz eval", "authz filter", "authz explain"}) {
+       {"serve",         "migrate",         "token create", "token list", "token revoke", "user put",
+        "user list",     "user delete",     "summary",      "ledger",     "verify",       "streams list",
+        "streams drain", "streams give-up", "rebase",       "report",     "authz eval",   "authz filter",
+        "authz explain", "config check",    "config show",  "version"}) {
     auto arguments = words(command);
     arguments.emplace_back("--help");
     const Ended ended = tallyd(arguments);
