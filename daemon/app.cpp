@@ -44,9 +44,15 @@ std::string host_name() {
 journal::ThreadOptions journal_options(const Config& config) {
   journal::ThreadOptions options;
   switch (config.journal_sync.mode) {
-    case JournalSync::Mode::always: options.writer.sync = journal::SyncMode::always; break;
-    case JournalSync::Mode::interval: options.writer.sync = journal::SyncMode::interval; break;
-    case JournalSync::Mode::never: options.writer.sync = journal::SyncMode::never; break;
+    case JournalSync::Mode::always:
+      options.writer.sync = journal::SyncMode::always;
+      break;
+    case JournalSync::Mode::interval:
+      options.writer.sync = journal::SyncMode::interval;
+      break;
+    case JournalSync::Mode::never:
+      options.writer.sync = journal::SyncMode::never;
+      break;
   }
   options.writer.sync_interval = config.journal_sync.interval;
   return options;
@@ -61,18 +67,29 @@ http::ServerOptions server_options(const Config& config) {
   return options;
 }
 
-http::Endpoint to_http(const Endpoint& endpoint) { return {endpoint.host, endpoint.port, endpoint.path}; }
+http::Endpoint to_http(const Endpoint& endpoint) {
+  return {endpoint.host, endpoint.port, endpoint.path};
+}
 
 std::vector<metrics::HttpRow> metric_rows() {
   std::vector<metrics::HttpRow> rows;
   for (const api::Route& route : api::routes()) {
     metrics::HttpMethod method = metrics::HttpMethod::other;
     switch (route.method) {
-      case http::Verb::get: method = metrics::HttpMethod::get; break;
-      case http::Verb::post: method = metrics::HttpMethod::post; break;
-      case http::Verb::put: method = metrics::HttpMethod::put; break;
-      case http::Verb::delete_: method = metrics::HttpMethod::delete_; break;
-      default: break;
+      case http::Verb::get:
+        method = metrics::HttpMethod::get;
+        break;
+      case http::Verb::post:
+        method = metrics::HttpMethod::post;
+        break;
+      case http::Verb::put:
+        method = metrics::HttpMethod::put;
+        break;
+      case http::Verb::delete_:
+        method = metrics::HttpMethod::delete_;
+        break;
+      default:
+        break;
     }
     rows.push_back({method, route.pattern});
   }
@@ -82,8 +99,14 @@ std::vector<metrics::HttpRow> metric_rows() {
 /// The metrics, registered before anything can raise them.
 struct Metrics {
   explicit Metrics(std::uint32_t threads)
-      : process(registry, version(), revision()), http(registry, metric_rows(), threads), ingest(registry, threads),
-        journal(registry), flush(registry), db(registry), authz(registry, threads), reports(registry) {}
+      : process(registry, version(), revision()),
+        http(registry, metric_rows(), threads),
+        ingest(registry, threads),
+        journal(registry),
+        flush(registry),
+        db(registry),
+        authz(registry, threads),
+        reports(registry) {}
   metrics::Registry registry;
   metrics::ProcessMetrics process;
   metrics::HttpMetrics http;
@@ -99,13 +122,18 @@ struct Metrics {
 class App {
  public:
   explicit App(const Config& config)
-      : config_(config), metrics_(config.threads), journal_observer_(metrics_.journal, clock_),
+      : config_(config),
+        metrics_(config.threads),
+        journal_observer_(metrics_.journal, clock_),
         directory_(disk_, {.path = config.state_dir, .max_bytes = config.journal_max_bytes}, journal_observer_),
-        db_observer_(metrics_.db, clock_), builtin_(make_builtin()),
+        db_observer_(metrics_.db, clock_),
+        builtin_(make_builtin()),
         pool_(counting_.get_executor(),
-              {.conninfo = builtin_ ? builtin_->conninfo() : config.database_url, .limit = kDatabaseConnections}, clock_,
-              db_observer_),
-        store_(pool_), tokens_(pool_), book_((config.state_dir / "rights.json").string(), clock_),
+              {.conninfo = builtin_ ? builtin_->conninfo() : config.database_url, .limit = kDatabaseConnections},
+              clock_, db_observer_),
+        store_(pool_),
+        tokens_(pool_),
+        book_((config.state_dir / "rights.json").string(), clock_),
         server_(server_options(config), clock_, metrics_.http),
         intake_(shard_executors(), counting_.get_executor(), {.ids = 4'000'000 / config.threads}),
         journal_(directory_, clock_, intake_, journal_options(config)),
@@ -114,15 +142,28 @@ class App {
         drainer_(counting_.get_executor(), parts_, config.journal_retention,
                  [this](const tracker::StreamId& stream) { return is_own(stream); }),
         heart_(counting_.get_executor(),
-               {.replica_id = parts_.replica_id, .host = host_name(), .version = std::string(version()),
-                .period = config.period, .registered_mark = (config.state_dir / "registered").string()},
+               {.replica_id = parts_.replica_id,
+                .host = host_name(),
+                .version = std::string(version()),
+                .period = config.period,
+                .registered_mark = (config.state_dir / "registered").string()},
                store_, flusher_, drainer_, disk_thread_, metrics_.reports),
         rights_(counting_.get_executor(), tokens_, book_, disk_thread_),
         schema_(counting_.get_executor(), pool_),
         upkeep_(counting_.get_executor(), store_, config.dedup_window, config.retention_ids),
-        keys_(config.dedup_window, kRememberedKeys), gate_(book_, tokens_, clock_, metrics_.authz, config.rate_limit_per_second),
-        context_{intake_, heart_, keys_, store_, clock_, metrics_.registry, metrics_.ingest, metrics_.reports,
-                 [this] { return checks(); }, [this] { return flusher_.unflushed(); }, parts_.replica_id},
+        keys_(config.dedup_window, kRememberedKeys),
+        gate_(book_, tokens_, clock_, metrics_.authz, config.rate_limit_per_second),
+        context_{intake_,
+                 heart_,
+                 keys_,
+                 store_,
+                 clock_,
+                 metrics_.registry,
+                 metrics_.ingest,
+                 metrics_.reports,
+                 [this] { return checks(); },
+                 [this] { return flusher_.unflushed(); },
+                 parts_.replica_id},
         routes_(api::routes(), context_, gate_) {
     intake_.attach(journal_);
     intake_.on_sealed([this] { keys_.forget_all(); });
@@ -139,7 +180,8 @@ class App {
     const bool replace_default = !handed_over.empty() && config_.listen_is_default;
     for (systemd::ListenSocket& socket : handed_over) {
       const auto taken = server_.adopt(socket.release(), routes_);
-      if (!taken) throw std::runtime_error("cannot take over the socket " + socket.name() + ": " + taken.error().message());
+      if (!taken)
+        throw std::runtime_error("cannot take over the socket " + socket.name() + ": " + taken.error().message());
       log::info("listening", {{"address", taken->to_string()}, {"from", "service manager"}});
     }
     for (const Endpoint& endpoint : config_.listen) {
@@ -211,13 +253,13 @@ class App {
  private:
   std::unique_ptr<db::BuiltinServer> make_builtin() {
     if (!config_.database_url.empty()) return nullptr;
-    return std::make_unique<db::BuiltinServer>(
-        db::BuiltinServerOptions{.state_dir = config_.state_dir}, [](db::BuiltinServer::State state, const std::string& detail) {
-          if (state == db::BuiltinServer::State::failed)
-            log::error("the built-in database failed", {{"detail", detail}});
-          else
-            log::info("built-in database", {{"detail", detail}});
-        });
+    return std::make_unique<db::BuiltinServer>(db::BuiltinServerOptions{.state_dir = config_.state_dir},
+                                               [](db::BuiltinServer::State state, const std::string& detail) {
+                                                 if (state == db::BuiltinServer::State::failed)
+                                                   log::error("the built-in database failed", {{"detail", detail}});
+                                                 else
+                                                   log::info("built-in database", {{"detail", detail}});
+                                               });
   }
 
   std::vector<asio::any_io_executor> shard_executors() {
@@ -248,7 +290,9 @@ class App {
     const bool open = journal_.stream().has_value();
     const bool failed = journal_observer_.failed_lately();
     all.push_back({"journal", open && !failed, true,
-                   !open ? "no stream can be opened" : failed ? "the disk refused a group within the last 5 s" : ""});
+                   !open    ? "no stream can be opened"
+                   : failed ? "the disk refused a group within the last 5 s"
+                            : ""});
     all.push_back({"journal_size", !journal_observer_.is_full(), true,
                    journal_observer_.is_full() ? "at --journal-max-bytes" : ""});
     all.push_back({"database", heart_.connected(), false, pool_.last_problem()});
@@ -264,7 +308,7 @@ class App {
   journal::PosixDisk disk_;
   journal::Directory directory_;
   DiskThread disk_thread_;
-  DbObserver db_observer_;          // told of until the last coroutine of `counting_` is gone
+  DbObserver db_observer_;  // told of until the last coroutine of `counting_` is gone
   asio::io_context counting_{1};
   std::unique_ptr<db::BuiltinServer> builtin_;
   db::Pool pool_;
@@ -302,7 +346,8 @@ void make_state_dir(const Config& config) {
 /// Signals, the service manager and the watchdog: what the main thread does while the others serve.
 class Supervisor {
  public:
-  Supervisor(LiveConfig& live, App& app, const systemd::Notifier& notifier, std::optional<std::chrono::microseconds> watchdog)
+  Supervisor(LiveConfig& live, App& app, const systemd::Notifier& notifier,
+             std::optional<std::chrono::microseconds> watchdog)
       : live_(live), app_(app), notifier_(notifier), watchdog_(app.watched_parts(), app.clock().steady()) {
     await_signal();
     if (watchdog) feed(std::chrono::duration_cast<std::chrono::milliseconds>(*watchdog / 2));
@@ -331,7 +376,8 @@ class Supervisor {
       const Reloaded reloaded = live_.reload();
       log::set_level(live_.now().log_level);
       for (const auto& name : reloaded.changed) log::info("setting changed", {{"setting", name}});
-      for (const auto& name : reloaded.needs_restart) log::warn("setting changes only with a restart", {{"setting", name}});
+      for (const auto& name : reloaded.needs_restart)
+        log::warn("setting changes only with a restart", {{"setting", name}});
       notifier_.ready("serving");
     } catch (const std::exception& problem) {
       log::error("the configuration was not re-read; the old one stays in force", {{"error", problem.what()}});
@@ -366,7 +412,8 @@ class Supervisor {
 int serve(LiveConfig& live) {
   ::signal(SIGPIPE, SIG_IGN);
   systemd::ServiceEnvironment environment = systemd::take_service_environment();
-  for (const auto& refused : environment.refused) log::warn("a handed-over descriptor is of no use", {{"detail", refused}});
+  for (const auto& refused : environment.refused)
+    log::warn("a handed-over descriptor is of no use", {{"detail", refused}});
   for (const auto& warning : live.warnings()) log::warn("configuration", {{"detail", warning}});
   make_state_dir(live.now());
   // A copy: what cannot change while running keeps its value through a reload.

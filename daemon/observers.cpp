@@ -52,7 +52,8 @@ void JournalObserver::recovered(const tracker::StreamId& stream, std::uint64_t r
     log::info("found records of an earlier process", {{"stream", stream.uuid.to_string()}, {"records", records}});
 }
 
-void JournalObserver::corrupt(const tracker::StreamId& stream, const std::string& file, std::uint64_t offset, tracker::Lsn after) {
+void JournalObserver::corrupt(const tracker::StreamId& stream, const std::string& file, std::uint64_t offset,
+                              tracker::Lsn after) {
   metrics_.failed(metrics::JournalFailure::corrupt);
   log::error("a journal record is damaged; what precedes it is counted and the file is kept",
              {{"stream", stream.uuid.to_string()}, {"file", file}, {"offset", offset}, {"last_good_lsn", after}});
@@ -64,11 +65,20 @@ void DbObserver::statement_ended(const db::StatementEnd& end) noexcept {
   DbErrorClass error = DbErrorClass::other;
   switch (*end.error) {
     case tracker::Errc::store_unavailable:
-    case tracker::Errc::outcome_unknown: error = DbErrorClass::connection; break;
-    case tracker::Errc::serialization: error = DbErrorClass::serialization; break;
-    case tracker::Errc::data_refused: error = DbErrorClass::data; break;
-    case tracker::Errc::store_refuses: error = DbErrorClass::refused; break;
-    default: break;
+    case tracker::Errc::outcome_unknown:
+      error = DbErrorClass::connection;
+      break;
+    case tracker::Errc::serialization:
+      error = DbErrorClass::serialization;
+      break;
+    case tracker::Errc::data_refused:
+      error = DbErrorClass::data;
+      break;
+    case tracker::Errc::store_refuses:
+      error = DbErrorClass::refused;
+      break;
+    default:
+      break;
   }
   metrics_.error(error);
   if (auto held = statement_throttle_.admit(clock_.steady()))
@@ -89,7 +99,8 @@ void DbObserver::connect_failed(tracker::Errc, std::string_view message) noexcep
   metrics_.error(metrics::DbErrorClass::connection);
   up_ = false;
   if (auto held = connect_throttle_.admit(clock_.steady()))
-    log::warn("the database cannot be reached; events are kept in the journal", {{"error", message}, {"held_back", *held}});
+    log::warn("the database cannot be reached; events are kept in the journal",
+              {{"error", message}, {"held_back", *held}});
 }
 
 void DbObserver::connected() noexcept {

@@ -23,10 +23,11 @@ class JournalObserver final : public journal::Observer {
   void open_failed(boost::system::error_code why, std::chrono::milliseconds retry_after) override;
   void quota(std::uint64_t used, std::uint64_t max, bool full) override;
   void recovered(const tracker::StreamId& stream, std::uint64_t records) override;
-  void corrupt(const tracker::StreamId& stream, const std::string& file, std::uint64_t offset, tracker::Lsn after) override;
+  void corrupt(const tracker::StreamId& stream, const std::string& file, std::uint64_t offset,
+               tracker::Lsn after) override;
 
-  /// The disk refused the last group, a moment ago. Wears off by itself, so that a replica that is sent nothing while it is not ready
-  /// becomes ready again and finds out.
+  /// The disk refused the last group, a moment ago. Wears off by itself, so that a replica that is sent nothing while
+  /// it is not ready becomes ready again and finds out.
   bool failed_lately() const;
   bool is_full() const { return full_; }
   std::uint64_t used_bytes() const { return used_; }

@@ -14,15 +14,16 @@ struct BuiltinServerOptions {
   std::chrono::milliseconds stop_timeout{20'000};  ///< of a fast shutdown; after it an immediate one
 };
 
-/// A private PostgreSQL in `<state_dir>/postgres`: a Unix socket with peer authentication and no TCP. Made on first start. Run as root, it
-/// belongs to the `postgres` user. It is a child of a thread that lives as long as this object and dies with the process,
-/// whatever kills it; one left over from before is waited for, then stopped by its pid.
-/// It is restarted when it dies by itself. No call but `stop` blocks.
+/// A private PostgreSQL in `<state_dir>/postgres`: a Unix socket with peer authentication and no TCP. Made on first
+/// start. Run as root, it belongs to the `postgres` user. It is a child of a thread that lives as long as this object
+/// and dies with the process, whatever kills it; one left over from before is waited for, then stopped by its pid. It
+/// is restarted when it dies by itself. No call but `stop` blocks.
 class BuiltinServer {
  public:
   enum class State { idle, starting, ready, failed, stopping, stopped };
 
-  /// `on_change` is called on the server's thread; `detail` is a sentence for people. `failed` is tried again, with backoff.
+  /// `on_change` is called on the server's thread; `detail` is a sentence for people. `failed` is tried again, with
+  /// backoff.
   using OnChange = std::function<void(State state, const std::string& detail)>;
 
   explicit BuiltinServer(BuiltinServerOptions options, OnChange on_change = {});

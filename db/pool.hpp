@@ -46,8 +46,8 @@ class Pool {
   boost::asio::awaitable<tracker::Result<std::vector<Rows>>> transact(std::span<const Statement> statements,
                                                                       std::chrono::milliseconds timeout);
 
-  /// Refuses new work, fails who waits, closes idle connections. Connections in use end with their statement. The observer
-  /// hears of no change of connections from now on.
+  /// Refuses new work, fails who waits, closes idle connections. Connections in use end with their statement. The
+  /// observer hears of no change of connections from now on.
   void close();
 
   /// Text of the last failed connect or lost statement; empty while all is well. Thread-safe.

@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kTimeout = 5s;
 
-// Every change takes the version row first: versions become visible in their own order, so that nobody who asks for what
-// came after N can miss a change that commits later with a number below N.
+// Every change takes the version row first: versions become visible in their own order, so that nobody who asks for
+// what came after N can miss a change that commits later with a number below N.
 
 constexpr Query kCreateToken{"create_token", R"sql(
   WITH v AS (UPDATE tallyd.rights_version SET version = version + 1 WHERE one RETURNING version),
@@ -37,11 +37,13 @@ constexpr Query kCreateToken{"create_token", R"sql(
 
 constexpr Query kTokenOrUserExists{"token_or_user_exists", R"sql(
   SELECT EXISTS (SELECT FROM tallyd.api_tokens WHERE id = $1)
-)sql", true};
+)sql",
+                                   true};
 
-#define TALLY_TOKEN_COLUMNS                                                                                           \
-  "id, secret_sha256, kind, system_subject, user_id, agent_workspace, agent_owner, agent_template, agent_version, "   \
-  "agent_task, no_user_data, scopes, allow_list, name, created_by, created_at, expires_at, revoked_at, last_used_at, version"
+#define TALLY_TOKEN_COLUMNS                                                                                            \
+  "id, secret_sha256, kind, system_subject, user_id, agent_workspace, agent_owner, agent_template, agent_version, "    \
+  "agent_task, no_user_data, scopes, allow_list, name, created_by, created_at, expires_at, revoked_at, last_used_at, " \
+  "version"
 
 constexpr Query kFindToken{"find_token", "SELECT " TALLY_TOKEN_COLUMNS " FROM tallyd.api_tokens WHERE id = $1", true};
 
@@ -52,8 +54,9 @@ constexpr Query kListTokens{"list_tokens",
                             " ORDER BY created_at DESC, id",
                             true};
 
-constexpr Query kChangedTokens{"changed_tokens",
-                               "SELECT " TALLY_TOKEN_COLUMNS " FROM tallyd.api_tokens WHERE version > $1 ORDER BY version", true};
+constexpr Query kChangedTokens{
+    "changed_tokens", "SELECT " TALLY_TOKEN_COLUMNS " FROM tallyd.api_tokens WHERE version > $1 ORDER BY version",
+    true};
 #undef TALLY_TOKEN_COLUMNS
 
 constexpr Query kRevokeToken{"revoke_token", R"sql(
@@ -73,15 +76,18 @@ constexpr Query kTouchTokens{"touch_tokens", R"sql(
 
 constexpr Query kRightsVersion{"rights_version", R"sql(
   SELECT version FROM tallyd.rights_version WHERE one
-)sql", true};
+)sql",
+                               true};
 
 constexpr Query kChangedUsers{"changed_users", R"sql(
   SELECT id, username, email, roles, version FROM tallyd.users WHERE version > $1 ORDER BY version
-)sql", true};
+)sql",
+                              true};
 
 constexpr Query kDeletedUsers{"deleted_users", R"sql(
   SELECT id FROM tallyd.users_deleted WHERE version > $1 ORDER BY version
-)sql", true};
+)sql",
+                              true};
 
 constexpr Query kPutUser{"put_user", R"sql(
   WITH v AS (UPDATE tallyd.rights_version SET version = version + 1 WHERE one RETURNING version),
@@ -101,11 +107,13 @@ constexpr Query kPutUser{"put_user", R"sql(
 
 constexpr Query kFindUser{"find_user", R"sql(
   SELECT id, username, email, roles, version FROM tallyd.users WHERE id = $1
-)sql", true};
+)sql",
+                          true};
 
 constexpr Query kListUsers{"list_users", R"sql(
   SELECT id, username, email, roles, version FROM tallyd.users ORDER BY lower(username)
-)sql", true};
+)sql",
+                           true};
 
 constexpr Query kDeleteUser{"delete_user", R"sql(
   WITH v AS (UPDATE tallyd.rights_version SET version = version + 1
@@ -124,7 +132,9 @@ constexpr Query kDeleteUser{"delete_user", R"sql(
 
 constexpr std::string_view kKinds[] = {"user", "system", "agent"};
 
-std::string_view word(SubjectKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }
+std::string_view word(SubjectKind kind) {
+  return kKinds[static_cast<std::size_t>(kind)];
+}
 
 SubjectKind kind_of(std::string_view text) {
   const auto found = std::find(std::begin(kKinds), std::end(kKinds), text);
@@ -178,14 +188,19 @@ std::vector<User> users_in(const Rows& rows) {
   return users;
 }
 
-Params& add(Params& params, const std::optional<tracker::Uuid>& id) { return id ? params.uuid(*id) : params.null_uuid(); }
+Params& add(Params& params, const std::optional<tracker::Uuid>& id) {
+  return id ? params.uuid(*id) : params.null_uuid();
+}
 
 asio::awaitable<Result<Token>> run_create(Pool& pool, Token token, std::string actor) {
   Params params;
   params.text(token.id).bytea(token.secret_sha256).text(word(token.kind)).text(token.system_subject);
   add(params, token.user_id);
   if (token.agent) {
-    params.uuid(token.agent->workspace).uuid(token.agent->owner).uuid(token.agent->template_id).uuid(token.agent->version);
+    params.uuid(token.agent->workspace)
+        .uuid(token.agent->owner)
+        .uuid(token.agent->template_id)
+        .uuid(token.agent->version);
     add(params, token.agent->task).boolean(token.agent->no_user_data);
   } else {
     params.null_uuid().null_uuid().null_uuid().null_uuid().null_uuid().boolean(false);
@@ -336,7 +351,9 @@ TokenStore::Async<std::optional<User>> TokenStore::find_user(tracker::Uuid id) {
   return detail::on_pool(pool_, run_find_user(pool_, id));
 }
 
-TokenStore::Async<std::vector<User>> TokenStore::list_users() { return detail::on_pool(pool_, run_list_users(pool_)); }
+TokenStore::Async<std::vector<User>> TokenStore::list_users() {
+  return detail::on_pool(pool_, run_list_users(pool_));
+}
 
 TokenStore::Async<void> TokenStore::delete_user(tracker::Uuid id, std::string actor) {
   return detail::on_pool(pool_, run_delete_user(pool_, id, std::move(actor)));

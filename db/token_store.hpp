@@ -52,14 +52,14 @@ struct User {
 
 /// Rights that changed after a version. A user that is gone is in `deleted_users`.
 struct RightsChanges {
-  std::int64_t version = 0;  ///< everything up to here is included
+  std::int64_t version = 0;   ///< everything up to here is included
   std::vector<Token> tokens;  ///< revoked ones too
   std::vector<User> users;
   std::vector<tracker::Uuid> deleted_users;
 };
 
-/// Tokens and users. Each change raises the one-row rights version, which every heartbeat answers, and writes an audit line.
-/// Executors as `PgStore`.
+/// Tokens and users. Each change raises the one-row rights version, which every heartbeat answers, and writes an audit
+/// line. Executors as `PgStore`.
 class TokenStore {
  public:
   explicit TokenStore(Pool& pool);

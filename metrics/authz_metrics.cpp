@@ -18,7 +18,9 @@ AuthzMetrics::AuthzMetrics(Registry& registry, std::uint32_t threads)
   registry.add(*this);
 }
 
-void AuthzMetrics::decided(std::uint32_t thread, bool allowed) noexcept { decisions_.add(thread, allowed ? 1 : 0); }
+void AuthzMetrics::decided(std::uint32_t thread, bool allowed) noexcept {
+  decisions_.add(thread, allowed ? 1 : 0);
+}
 void AuthzMetrics::looked_up(std::uint32_t thread, TokenLookup result) noexcept {
   lookups_.add(thread, static_cast<std::size_t>(result));
 }
@@ -29,7 +31,8 @@ std::vector<prometheus::MetricFamily> AuthzMetrics::Collect() const {
   for (std::size_t i = 0; i < kDecisions.size(); ++i) {
     detail::add_sample(decisions, {{"decision", kDecisions[i]}}, static_cast<double>(decisions_.sum(i)));
   }
-  auto lookups = detail::family("tallyd_token_lookups_total", MetricType::Counter, "Bearer tokens looked up, by result.");
+  auto lookups =
+      detail::family("tallyd_token_lookups_total", MetricType::Counter, "Bearer tokens looked up, by result.");
   for (std::size_t i = 0; i < kLookups.size(); ++i) {
     detail::add_sample(lookups, {{"result", kLookups[i]}}, static_cast<double>(lookups_.sum(i)));
   }

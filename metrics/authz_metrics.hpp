@@ -1,6 +1,6 @@
 #pragma once
-#include <cstdint>
 #include <prometheus/collectable.h>
+#include <cstdint>
 #include <vector>
 
 #include "metrics/cells.hpp"

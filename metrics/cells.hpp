@@ -6,8 +6,8 @@
 
 namespace tally::metrics {
 
-/// Counters that several threads raise without sharing a cache line: each thread writes only its own row, and a reader adds
-/// the rows up. `add` of one row belongs to one thread; `sum` may be called by any.
+/// Counters that several threads raise without sharing a cache line: each thread writes only its own row, and a reader
+/// adds the rows up. `add` of one row belongs to one thread; `sum` may be called by any.
 class Cells {
  public:
   Cells(std::uint32_t threads, std::size_t slots);

@@ -1,7 +1,7 @@
 #pragma once
-#include <array>
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
+#include <array>
 #include <string>
 #include <string_view>
 
@@ -10,7 +10,8 @@
 namespace tally::metrics {
 
 /// One family whose only label takes the enumerators of `Enum` (0, 1, 2, ...), all of them present from the start.
-/// `Metric` is `prometheus::Counter` or `prometheus::Gauge`; `builder` is `BuildCounter()` or `BuildGauge()`. Thread-safe.
+/// `Metric` is `prometheus::Counter` or `prometheus::Gauge`; `builder` is `BuildCounter()` or `BuildGauge()`.
+/// Thread-safe.
 template <class Enum, class Metric, std::size_t N>
 class FamilyBy {
  public:

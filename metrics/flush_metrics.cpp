@@ -23,11 +23,13 @@ void FlushMetrics::set_last_success(std::chrono::sys_time<std::chrono::milliseco
   last_success_.Set(std::chrono::duration<double>(when.time_since_epoch()).count());
 }
 
-void FlushMetrics::reread(std::uint64_t records) noexcept { reread_.Increment(static_cast<double>(records)); }
+void FlushMetrics::reread(std::uint64_t records) noexcept {
+  reread_.Increment(static_cast<double>(records));
+}
 
 DbMetrics::DbMetrics(Registry& registry)
-    : connections_(registry, prometheus::BuildGauge(), "tallyd_db_connections", "Database connections, by state.", "state",
-                   {"idle", "busy", "connecting"}),
+    : connections_(registry, prometheus::BuildGauge(), "tallyd_db_connections", "Database connections, by state.",
+                   "state", {"idle", "busy", "connecting"}),
       errors_(registry, prometheus::BuildCounter(), "tallyd_db_errors_total", "Database errors, by class.", "class",
               {"connection", "serialization", "data", "refused", "timeout", "other"}) {}
 
@@ -35,6 +37,8 @@ void DbMetrics::set_connections(DbConnectionState state, std::uint64_t count) no
   connections_[state].Set(static_cast<double>(count));
 }
 
-void DbMetrics::error(DbErrorClass error) noexcept { errors_[error].Increment(); }
+void DbMetrics::error(DbErrorClass error) noexcept {
+  errors_[error].Increment();
+}
 
 }  // namespace tally::metrics

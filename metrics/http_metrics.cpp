@@ -14,8 +14,9 @@ constexpr std::array<unsigned, 23> kCodes = {200, 201, 202, 204, 400, 401, 403, 
                                              414, 415, 417, 422, 429, 431, 500, 501, 503, 504, 0};
 constexpr std::size_t kOtherCode = kCodes.size() - 1;
 constexpr std::array<std::string_view, 12> kLimits = {
-    "request_line",   "header_section", "header_fields", "body",        "bodies",               "header_deadline",
-    "body_deadline",  "write_deadline", "idle",          "connections", "connections_per_peer", "descriptors"};
+    "request_line", "header_section",  "header_fields",        "body",
+    "bodies",       "header_deadline", "body_deadline",        "write_deadline",
+    "idle",         "connections",     "connections_per_peer", "descriptors"};
 
 constexpr std::array<double, 16> kBounds = {0.000025, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
                                             0.025,    0.05,   0.1,     0.25,   0.5,   1,      5,     30};
@@ -38,7 +39,9 @@ constexpr auto kCodeIndex = [] {
   return index;
 }();
 
-std::size_t code_index(unsigned status) { return status < kCodeIndex.size() ? kCodeIndex[status] : kOtherCode; }
+std::size_t code_index(unsigned status) {
+  return status < kCodeIndex.size() ? kCodeIndex[status] : kOtherCode;
+}
 
 /// What a route of this method may be expected to answer: those series are shown from the start.
 std::span<const unsigned> usual_codes(HttpMethod method) {
@@ -47,12 +50,17 @@ std::span<const unsigned> usual_codes(HttpMethod method) {
   static constexpr unsigned kPut[] = {200, 201, 400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503};
   static constexpr unsigned kDelete[] = {204, 400, 401, 403, 404, 409, 429, 500, 503};
   switch (method) {
-    case HttpMethod::get: return kGet;
-    case HttpMethod::post: return kPost;
-    case HttpMethod::put: return kPut;
-    case HttpMethod::delete_: return kDelete;
+    case HttpMethod::get:
+      return kGet;
+    case HttpMethod::post:
+      return kPost;
+    case HttpMethod::put:
+      return kPut;
+    case HttpMethod::delete_:
+      return kDelete;
     case HttpMethod::head:
-    case HttpMethod::other: return {};
+    case HttpMethod::other:
+      return {};
   }
   return {};
 }
@@ -101,8 +109,12 @@ void HttpMetrics::request_finished(std::uint32_t thread, std::uint32_t route, Ht
   durations_.add(thread, first + kBounds.size() + 1, static_cast<std::uint64_t>(ns));
 }
 
-void HttpMetrics::connection_opened(std::uint32_t thread) noexcept { connections_.add(thread, 0); }
-void HttpMetrics::connection_closed(std::uint32_t thread) noexcept { connections_.add(thread, 1); }
+void HttpMetrics::connection_opened(std::uint32_t thread) noexcept {
+  connections_.add(thread, 0);
+}
+void HttpMetrics::connection_closed(std::uint32_t thread) noexcept {
+  connections_.add(thread, 1);
+}
 void HttpMetrics::limit_reached(std::uint32_t thread, HttpLimit limit) noexcept {
   limits_.add(thread, static_cast<std::size_t>(limit));
 }
@@ -133,7 +145,8 @@ std::vector<prometheus::MetricFamily> HttpMetrics::Collect() const {
     }
     cumulative += durations_.sum(route * kDurationSlots + kBounds.size());
     metric.histogram.sample_count = cumulative;
-    metric.histogram.sample_sum = static_cast<double>(durations_.sum(route * kDurationSlots + kBounds.size() + 1)) * 1e-9;
+    metric.histogram.sample_sum =
+        static_cast<double>(durations_.sum(route * kDurationSlots + kBounds.size() + 1)) * 1e-9;
     durations.metric.push_back(std::move(metric));
   }
 

@@ -1,8 +1,8 @@
 #pragma once
+#include <prometheus/collectable.h>
 #include <array>
 #include <chrono>
 #include <cstdint>
-#include <prometheus/collectable.h>
 #include <span>
 #include <string>
 #include <string_view>

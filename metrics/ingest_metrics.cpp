@@ -38,7 +38,8 @@ void IngestMetrics::set_pending(EventKind kind, std::uint64_t events) noexcept {
 
 std::vector<prometheus::MetricFamily> IngestMetrics::Collect() const {
   using prometheus::MetricType;
-  auto events = detail::family("tallyd_ingest_events_total", MetricType::Counter, "Events received, by kind and result.");
+  auto events =
+      detail::family("tallyd_ingest_events_total", MetricType::Counter, "Events received, by kind and result.");
   auto duplicates = detail::family("tallyd_ingest_duplicates_total", MetricType::Counter,
                                    "Events that repeated a key or an id and were not counted again.");
   for (std::size_t kind = 0; kind < kKinds.size(); ++kind) {

@@ -1,7 +1,7 @@
 #pragma once
+#include <prometheus/collectable.h>
 #include <array>
 #include <cstdint>
-#include <prometheus/collectable.h>
 #include <vector>
 
 #include "metrics/cells.hpp"

@@ -1,7 +1,7 @@
 #pragma once
+#include <prometheus/histogram.h>
 #include <chrono>
 #include <cstdint>
-#include <prometheus/histogram.h>
 
 #include "metrics/counter_by.hpp"
 

@@ -86,11 +86,12 @@ std::vector<MetricFamily> ProcessMetrics::Collect() const {
   families.push_back(single("process_start_time_seconds", MetricType::Gauge,
                             "Start time of the process since unix epoch in seconds.",
                             boot_time_seconds() + stat.started_after_boot_seconds));
-  families.push_back(single("process_virtual_memory_bytes", MetricType::Gauge, "Virtual memory size in bytes.",
-                            stat.virtual_bytes));
+  families.push_back(
+      single("process_virtual_memory_bytes", MetricType::Gauge, "Virtual memory size in bytes.", stat.virtual_bytes));
   families.push_back(single("process_resident_memory_bytes", MetricType::Gauge, "Resident memory size in bytes.",
                             stat.resident_bytes));
-  families.push_back(single("process_open_fds", MetricType::Gauge, "Number of open file descriptors.", open_descriptors()));
+  families.push_back(
+      single("process_open_fds", MetricType::Gauge, "Number of open file descriptors.", open_descriptors()));
   families.push_back(single("process_max_fds", MetricType::Gauge, "Maximum number of open file descriptors.",
                             static_cast<double>(descriptors.rlim_cur)));
   return families;

@@ -1,8 +1,8 @@
 #include "metrics/registry.hpp"
 
+#include <prometheus/text_serializer.h>
 #include <algorithm>
 #include <charconv>
-#include <prometheus/text_serializer.h>
 
 #include "metrics/detail/openmetrics.hpp"
 
@@ -35,7 +35,8 @@ int quality(std::string_view text) {
   if (error != std::errc{} || whole < 0 || whole > 1) return 0;
   int thousandths = whole * 1000;
   int weight = 100;
-  for (const char* at = end + 1; end < text.data() + text.size() && at < text.data() + text.size(); ++at, weight /= 10) {
+  for (const char* at = end + 1; end < text.data() + text.size() && at < text.data() + text.size();
+       ++at, weight /= 10) {
     if (*at < '0' || *at > '9') return 0;
     thousandths += (*at - '0') * weight;
   }
@@ -66,7 +67,8 @@ Format choose_format(std::string_view accept) {
       const std::string_view name = next(parameter, '=');
       if (same_word(name, "q")) q = quality(parameter);
       // 0.0.1 is what older scrapers call the same syntax without exemplars.
-      if (same_word(name, "version")) version_taken = parameter == "1.0.0" || parameter == "0.0.1" || parameter == "0.0.4";
+      if (same_word(name, "version"))
+        version_taken = parameter == "1.0.0" || parameter == "0.0.1" || parameter == "0.0.4";
     }
     if (!version_taken) continue;
     if (same_word(type, "application/openmetrics-text")) openmetrics = std::max(openmetrics, q);

@@ -40,11 +40,15 @@ void make_distinct(std::vector<Uuid>& ids) {
 
 Accumulator::Added Accumulator::add(RecordType type, std::span<const std::byte> payload, WallTime appended_at) {
   switch (type) {
-    case RecordType::boundary: return add_boundary(payload, appended_at);
-    case RecordType::boundary_keyed: return add_keyed(payload, appended_at);
-    case RecordType::registered: return Added::yes;
+    case RecordType::boundary:
+      return add_boundary(payload, appended_at);
+    case RecordType::boundary_keyed:
+      return add_keyed(payload, appended_at);
+    case RecordType::registered:
+      return Added::yes;
     case RecordType::connection:
-    case RecordType::usage: break;
+    case RecordType::usage:
+      break;
   }
   return Added::malformed;
 }
@@ -99,7 +103,8 @@ Accumulator::Added Accumulator::add_keyed(std::span<const std::byte> payload, Wa
   for (std::uint32_t n = 0; n < effects; ++n) {
     KeyedEffect effect;
     std::uint32_t count = 0;
-    if (!decode_uuid(payload, at, effect.key) || !decode_u64(payload, at, effect.body) || !decode_u32(payload, at, count))
+    if (!decode_uuid(payload, at, effect.key) || !decode_u64(payload, at, effect.body) ||
+        !decode_u32(payload, at, count))
       return Added::malformed;
     effect.increments = count;
     increments += count;
@@ -132,8 +137,7 @@ Accumulator::Added Accumulator::add_keyed(std::span<const std::byte> payload, Wa
 
 void Accumulator::note_appended(WallTime at, std::uint64_t increments) {
   content_.increments += increments;
-  add_span(content_.appended,
-           {std::chrono::floor<std::chrono::seconds>(at).time_since_epoch().count(), increments});
+  add_span(content_.appended, {std::chrono::floor<std::chrono::seconds>(at).time_since_epoch().count(), increments});
 }
 
 FlushBatch Accumulator::take() {

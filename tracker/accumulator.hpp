@@ -59,8 +59,8 @@ class Accumulator {
   bool touched_ = false;
 };
 
-/// Adds `part` to `whole`: another shard's share of the same records. Repeats of a key are merged into the refused sums.
-/// False: more than `max_effects` keyed effects would be in it; `whole` is then unusable.
+/// Adds `part` to `whole`: another shard's share of the same records. Repeats of a key are merged into the refused
+/// sums. False: more than `max_effects` keyed effects would be in it; `whole` is then unusable.
 bool merge(FlushBatch& whole, FlushBatch&& part, std::size_t max_effects);
 
 }  // namespace tally::tracker

@@ -30,7 +30,8 @@ struct KeyedEffect {
   std::vector<Uuid> users;
 };
 
-/// How many increments were appended in the second that starts at `at` (the replica's own clock; for `late_increments`).
+/// How many increments were appended in the second that starts at `at` (the replica's own clock; for
+/// `late_increments`).
 struct AppendedAt {
   std::int64_t at_unix_seconds = 0;
   std::uint64_t increments = 0;
@@ -59,9 +60,9 @@ struct FlushBatch {
 };
 
 struct FlushAnswer {
-  PeriodId clock = 0;              ///< the open period that the statement saw
-  std::int64_t ids_epoch = 0;      ///< of the stream; only meaningful when applied
-  std::optional<PeriodId> applied;  ///< nothing: refused
+  PeriodId clock = 0;                   ///< the open period that the statement saw
+  std::int64_t ids_epoch = 0;           ///< of the stream; only meaningful when applied
+  std::optional<PeriodId> applied;      ///< nothing: refused
   std::vector<std::uint32_t> accepted;  ///< indices into FlushBatch::effects
   std::uint64_t conflicts = 0;          ///< refused effects whose key is held by another body
 };

@@ -8,7 +8,8 @@ namespace tally::tracker {
 enum class Errc {
   /// The store could not be reached; nothing was sent.
   store_unavailable = 1,
-  /// The statement was sent and no answer came: it may have committed, may still commit, or may never (accounting.md F4).
+  /// The statement was sent and no answer came: it may have committed, may still commit, or may never (accounting.md
+  /// F4).
   outcome_unknown,
   /// The store rolled back and asks to try again (SQLSTATE 40001, 40P01).
   serialization,

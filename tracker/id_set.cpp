@@ -11,7 +11,9 @@ constexpr std::size_t kFirstCapacity = 64;
 
 IdSet::IdSet() : IdSet(Uuid::random().low()) {}
 
-IdSet::IdSet(std::uint64_t seed) : seed_(seed | 1) { allocate(kFirstCapacity); }
+IdSet::IdSet(std::uint64_t seed) : seed_(seed | 1) {
+  allocate(kFirstCapacity);
+}
 
 void IdSet::allocate(std::size_t capacity) {
   slots_ = std::make_unique<Uuid[]>(capacity);

@@ -6,8 +6,8 @@
 
 namespace tally::tracker {
 
-/// Set of ids that only grows until it is cleared: open addressing, 16 bytes a slot, at most 80 % full, so 20 to 40 bytes an
-/// id. The hash is keyed with a random seed, since clients choose the ids. One thread.
+/// Set of ids that only grows until it is cleared: open addressing, 16 bytes a slot, at most 80 % full, so 20 to 40
+/// bytes an id. The hash is keyed with a random seed, since clients choose the ids. One thread.
 class IdSet {
  public:
   IdSet();
@@ -16,8 +16,8 @@ class IdSet {
   IdSet& operator=(IdSet&&) noexcept = default;
 
   std::uint64_t hash(const Uuid& id) const noexcept {
-    const auto product =
-        static_cast<unsigned __int128>(id.high() ^ seed_) * static_cast<unsigned __int128>(id.low() ^ kOdd ^ (seed_ >> 7));
+    const auto product = static_cast<unsigned __int128>(id.high() ^ seed_) *
+                         static_cast<unsigned __int128>(id.low() ^ kOdd ^ (seed_ >> 7));
     const auto folded = static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
     return (folded ^ seed_) * 0x9e3779b97f4a7c15ULL;
   }

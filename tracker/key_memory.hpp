@@ -12,9 +12,9 @@
 
 namespace tally::tracker {
 
-/// Keys that this process made durable lately, so that a repeat is answered without a record (accounting.md section 9). A key is
-/// in it only once its first copy is durable; what it does not know is journalled again and refused by the flush. Starts
-/// empty: after a boot nothing is known to be durable. Thread-safe.
+/// Keys that this process made durable lately, so that a repeat is answered without a record (accounting.md section 9).
+/// A key is in it only once its first copy is durable; what it does not know is journalled again and refused by the
+/// flush. Starts empty: after a boot nothing is known to be durable. Thread-safe.
 class KeyMemory {
  public:
   enum class Known {
@@ -24,7 +24,8 @@ class KeyMemory {
   };
 
   /// `window`: how long a key is remembered. `capacity`: keys at most; the oldest gives way.
-  KeyMemory(std::chrono::milliseconds window, std::size_t capacity) : window_(window), shard_capacity_(capacity / kShards + 1) {}
+  KeyMemory(std::chrono::milliseconds window, std::size_t capacity)
+      : window_(window), shard_capacity_(capacity / kShards + 1) {}
 
   Known look_up(const Uuid& key, std::uint64_t body, SteadyTime now) const;
   /// The record that carries the key is durable.

@@ -6,9 +6,9 @@
 
 namespace tally::tracker {
 
-/// Closes one period and gets its report (accounting.md section 7, C1 to C3). It decides and waits for nothing: ask `next`, do
-/// it, tell the outcome. However often an answer is lost, one request closes at most one period, since every try names the
-/// same period and carries the same request id.
+/// Closes one period and gets its report (accounting.md section 7, C1 to C3). It decides and waits for nothing: ask
+/// `next`, do it, tell the outcome. However often an answer is lost, one request closes at most one period, since every
+/// try names the same period and carries the same request id.
 class PeriodClose {
  public:
   enum class Do {

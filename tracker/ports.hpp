@@ -33,13 +33,14 @@ using AppendGroup = std::vector<std::unique_ptr<Append>>;
 /// A boundary between records, at which all shards swap their accumulators.
 struct Cut {
   StreamId stream;
-  Lsn upto = 0;         ///< every record delivered before has an LSN <= upto, every later one is above
-  Chain chain = 0;      ///< at `upto`
+  Lsn upto = 0;              ///< every record delivered before has an LSN <= upto, every later one is above
+  Chain chain = 0;           ///< at `upto`
   std::uint64_t ticket = 0;  ///< the number given to `request_cut`; 0 when the journal changed its stream by itself
-  bool sealed = false;  ///< the stream ends here; what is delivered later belongs to another
+  bool sealed = false;       ///< the stream ends here; what is delivered later belongs to another
 };
 
-/// Where durable records come back. Called on the journal's thread, for each shard in LSN order. Must not block or throw.
+/// Where durable records come back. Called on the journal's thread, for each shard in LSN order. Must not block or
+/// throw.
 class Completions {
  public:
   virtual ~Completions() = default;
@@ -61,8 +62,8 @@ class Journal {
 
 /// Where a read ended.
 struct ReadEnd {
-  Lsn last = 0;     ///< last record handed out, or the `after` that was asked for
-  Chain chain = 0;  ///< at `last`
+  Lsn last = 0;       ///< last record handed out, or the `after` that was asked for
+  Chain chain = 0;    ///< at `last`
   bool more = false;  ///< stopped by the byte limit, the sink or `upto`, not by the end of the valid records
 };
 
@@ -70,18 +71,18 @@ struct ReadEnd {
 class JournalReader {
  public:
   virtual ~JournalReader() = default;
-  /// Hands out the valid records with after < LSN <= upto, in order, until `max_bytes` of payload are passed (at least one
-  /// record is handed out) or the sink answers false: it did not take that record, and the read ends before it. A torn
-  /// tail ends the read quietly. `corrupt`: a bad record before good ones; what precedes it
-  /// has been handed out. `not_found`: the records after `after` are no longer there.
+  /// Hands out the valid records with after < LSN <= upto, in order, until `max_bytes` of payload are passed (at least
+  /// one record is handed out) or the sink answers false: it did not take that record, and the read ends before it. A
+  /// torn tail ends the read quietly. `corrupt`: a bad record before good ones; what precedes it has been handed out.
+  /// `not_found`: the records after `after` are no longer there.
   virtual Result<ReadEnd> read(const StreamId& stream, Lsn after, Lsn upto, std::size_t max_bytes,
                                const std::function<bool(const RecordView&)>& sink) = 0;
   /// Chain hash at `at`, recomputed from the file: `not_found` if that LSN is no longer (or not yet) there.
   virtual Result<Chain> chain_at(const StreamId& stream, Lsn at) = 0;
 };
 
-/// The shared database, as the counting core sees it. Every call is one statement or one transaction; any call may end in
-/// `store_unavailable` (nothing happened), `outcome_unknown`, `serialization`, `data_refused` or `store_refuses`.
+/// The shared database, as the counting core sees it. Every call is one statement or one transaction; any call may end
+/// in `store_unavailable` (nothing happened), `outcome_unknown`, `serialization`, `data_refused` or `store_refuses`.
 class Store {
  public:
   virtual ~Store() = default;
@@ -101,8 +102,8 @@ class Store {
   virtual boost::asio::awaitable<Result<bool>> set_aside(const FlushBatch& record, std::string payload,
                                                          std::string reason) = 0;
 
-  /// C1 and C2: moves the clock on if it says `expected`; `request` is kept with the report. True: this request moved it,
-  /// now or in an earlier attempt whose answer was lost. `conflict`: `expected` is neither open nor closed.
+  /// C1 and C2: moves the clock on if it says `expected`; `request` is kept with the report. True: this request moved
+  /// it, now or in an earlier attempt whose answer was lost. `conflict`: `expected` is neither open nor closed.
   virtual boost::asio::awaitable<Result<bool>> close(PeriodId expected, Uuid request, bool discard) = 0;
   /// C3: sums the period if nobody has yet, and answers its report. `not_found`: no such closed period.
   virtual boost::asio::awaitable<Result<Report>> report(PeriodId period) = 0;

@@ -4,7 +4,8 @@
 
 namespace tally::tracker {
 
-/// One thread's share of what was acknowledged since the last cut. Filled from the journal's deliveries, so in LSN order.
+/// One thread's share of what was acknowledged since the last cut. Filled from the journal's deliveries, so in LSN
+/// order.
 class Shard {
  public:
   struct Part {

@@ -58,7 +58,9 @@ void StreamFlush::gathered(Gathered gathered) {
   frozen_is_gathered_ = true;
 }
 
-void StreamFlush::durable(Lsn upto) { target_ = std::max(target_, upto); }
+void StreamFlush::durable(Lsn upto) {
+  target_ = std::max(target_, upto);
+}
 
 void StreamFlush::row(const std::optional<StreamRow>& row) {
   failures_ = 0;
@@ -227,14 +229,22 @@ std::chrono::milliseconds StreamFlush::backoff_ceiling() const {
 
 std::string_view to_string(StreamFlush::Alarm alarm) {
   switch (alarm) {
-    case StreamFlush::Alarm::none: return "none";
-    case StreamFlush::Alarm::row_gone: return "row_gone";
-    case StreamFlush::Alarm::forked: return "forked";
-    case StreamFlush::Alarm::clock_back: return "clock_back";
-    case StreamFlush::Alarm::closed: return "closed";
-    case StreamFlush::Alarm::journal_gap: return "journal_gap";
-    case StreamFlush::Alarm::corrupt: return "corrupt";
-    case StreamFlush::Alarm::unreadable: return "unreadable";
+    case StreamFlush::Alarm::none:
+      return "none";
+    case StreamFlush::Alarm::row_gone:
+      return "row_gone";
+    case StreamFlush::Alarm::forked:
+      return "forked";
+    case StreamFlush::Alarm::clock_back:
+      return "clock_back";
+    case StreamFlush::Alarm::closed:
+      return "closed";
+    case StreamFlush::Alarm::journal_gap:
+      return "journal_gap";
+    case StreamFlush::Alarm::corrupt:
+      return "corrupt";
+    case StreamFlush::Alarm::unreadable:
+      return "unreadable";
   }
   return "unknown";
 }

@@ -45,7 +45,8 @@ void bare_pwrite_and_fdatasync(benchmark::State& state) {
   off_t at = 0;
   for (auto _ : state) {
     if (at + static_cast<off_t>(group.size()) > kFileBytes) at = 0;
-    if (::pwrite(file, group.data(), group.size(), at) != static_cast<ssize_t>(group.size()) || ::fdatasync(file) != 0) {
+    if (::pwrite(file, group.data(), group.size(), at) != static_cast<ssize_t>(group.size()) ||
+        ::fdatasync(file) != 0) {
       state.SkipWithError("the disk failed");
       break;
     }

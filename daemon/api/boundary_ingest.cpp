@@ -35,7 +35,8 @@ Response not_journalled(const boost::system::error_code& error) {
   if (error == tracker::Errc::shutting_down)
     return http::retry_later(Status::service_unavailable, "Shutting down.", 1s);
   return http::retry_later(Status::service_unavailable,
-                           "The journal's disk failed. The events may still count once: retry with an Idempotency-Key.", 1s);
+                           "The journal's disk failed. The events may still count once: retry with an Idempotency-Key.",
+                           1s);
 }
 
 /// One ingest request between its record's submission and its answer.
@@ -110,22 +111,23 @@ void take(Context& context, http::Request& request, http::Responder responder, i
   auto record = std::make_unique<BoundaryRecord>(context, request.thread, std::move(responder));
   bool own = true;
   const bool agent = caller.token.agent.has_value();
-  const bool readable = tracker::for_each_increment(parsed.type, std::as_bytes(std::span(parsed.payload)), [&](const tracker::Increment& increment) {
-    record->allowed += increment.allowed;
-    record->denied += increment.denied;
-    record->volume.requests += increment.allowed + increment.denied;
-    if (agent) own = own && admits_event(caller, increment.workspace, increment.owner);
-  });
+  const bool readable = tracker::for_each_increment(
+      parsed.type, std::as_bytes(std::span(parsed.payload)), [&](const tracker::Increment& increment) {
+        record->allowed += increment.allowed;
+        record->denied += increment.denied;
+        record->volume.requests += increment.allowed + increment.denied;
+        if (agent) own = own && admits_event(caller, increment.workspace, increment.owner);
+      });
   if (!own || (!readable && parsed.needs_record())) {
     context.ingest_metrics.events(request.thread, metrics::EventKind::boundary, metrics::IngestResult::invalid);
-    return record->responder.answer(
-        http::problem(Status::forbidden, kOwnOnly));
+    return record->responder.answer(http::problem(Status::forbidden, kOwnOnly));
   }
   if (!parsed.needs_record()) return record->responder.answer(accepted(parsed.events, skipped));
   if (parsed.type == tracker::RecordType::boundary_keyed) {
     if (!context.heart.registered())
-      return record->responder.answer(http::retry_later(
-          Status::service_unavailable, "Keys are taken once this replica has reached the database for the first time.", 5s));
+      return record->responder.answer(
+          http::retry_later(Status::service_unavailable,
+                            "Keys are taken once this replica has reached the database for the first time.", 5s));
     switch (known_keys(context, parsed)) {
       case tracker::KeyMemory::Known::same:
         context.ingest_metrics.duplicates(request.thread, metrics::EventKind::boundary, parsed.events);
@@ -134,7 +136,8 @@ void take(Context& context, http::Request& request, http::Responder responder, i
         context.ingest_metrics.events(request.thread, metrics::EventKind::boundary, metrics::IngestResult::invalid);
         return record->responder.answer(
             http::problem(Status::unprocessable_entity, "The idempotency key was used with another body."));
-      case tracker::KeyMemory::Known::no: break;
+      case tracker::KeyMemory::Known::no:
+        break;
     }
   }
   record->type = parsed.type;
@@ -175,7 +178,8 @@ void post_boundary_logs(Context& context, http::Request& request, http::Responde
   if (caller.token.agent && !admits_event(caller, batch.workspace, batch.owner))
     return responder.answer(http::problem(Status::forbidden, kOwnOnly));
   if (batch.skipped > 0)
-    context.ingest_metrics.events(request.thread, metrics::EventKind::boundary, metrics::IngestResult::skipped, batch.skipped);
+    context.ingest_metrics.events(request.thread, metrics::EventKind::boundary, metrics::IngestResult::skipped,
+                                  batch.skipped);
   take(context, request, std::move(responder), std::move(parsed), batch.skipped);
 }
 

@@ -22,7 +22,8 @@ Answer get_readyz(Context& context, http::Request&) {
   for (const Check& check : context.checks()) {
     ready = ready && (check.ok || !check.needed);
     if (!checks.empty()) checks += ",\n";
-    checks += fmt::format(R"(  {{"name": "{}", "ok": {}, "needed": {}, "detail": )", check.name, check.ok, check.needed);
+    checks +=
+        fmt::format(R"(  {{"name": "{}", "ok": {}, "needed": {}, "detail": )", check.name, check.ok, check.needed);
     http::append_json_string(checks, check.detail);
     checks += '}';
   }

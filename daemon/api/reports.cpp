@@ -42,7 +42,9 @@ tracker::Sum parse_sum(std::string_view digits) {
   return sum;
 }
 
-std::string location(PeriodId period) { return fmt::format("{}/{}", kReportsPath, period); }
+std::string location(PeriodId period) {
+  return fmt::format("{}/{}", kReportsPath, period);
+}
 
 struct CloseBody {
   std::optional<PeriodId> period;
@@ -60,7 +62,8 @@ CloseBody read_close_body(std::string_view body) {
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   const simdjson::padded_string padded(body);
-  if (parser.parse(padded).get(root) != simdjson::SUCCESS) return {std::nullopt, http::problem(Status::bad_request, "The body is not JSON.")};
+  if (parser.parse(padded).get(root) != simdjson::SUCCESS)
+    return {std::nullopt, http::problem(Status::bad_request, "The body is not JSON.")};
   simdjson::dom::object object;
   if (root.get(object) != simdjson::SUCCESS) return refuse(Status::unprocessable_entity, "must be an object", "");
   CloseBody read;
@@ -79,7 +82,7 @@ CloseBody read_close_body(std::string_view body) {
 struct CloseOutcome {
   bool moved = false;
   bool summed = false;
-  std::optional<PeriodId> period;      ///< known closed
+  std::optional<PeriodId> period;  ///< known closed
   std::optional<tracker::Report> report;
   std::optional<Response> failure;
 };
@@ -99,25 +102,32 @@ boost::asio::awaitable<CloseOutcome> close_period(Context& context, PeriodClose 
     switch (close.next()) {
       case Do::read_clock: {
         const auto clock = co_await context.store.clock();
-        if (clock) close.clock(clock->period);
-        else error = clock.error();
+        if (clock)
+          close.clock(clock->period);
+        else
+          error = clock.error();
         break;
       }
       case Do::close: {
         const auto moved = co_await context.store.close(close.period(), close.request(), discard);
         closed = static_cast<bool>(moved);
-        if (moved) close.closed(*moved);
-        else error = moved.error();
+        if (moved)
+          close.closed(*moved);
+        else
+          error = moved.error();
         break;
       }
       case Do::report: {
         if (discard) co_return CloseOutcome{close.moved(), false, close.period(), std::nullopt, std::nullopt};
         auto report = co_await context.store.report(close.period());
-        if (report) close.summed(std::move(*report));
-        else error = report.error();
+        if (report)
+          close.summed(std::move(*report));
+        else
+          error = report.error();
         break;
       }
-      case Do::done: co_return CloseOutcome{close.moved(), true, close.period(), close.report(), std::nullopt};
+      case Do::done:
+        co_return CloseOutcome{close.moved(), true, close.period(), close.report(), std::nullopt};
       case Do::refused:
         co_return CloseOutcome{false, false, std::nullopt, std::nullopt,
                                http::problem(Status::conflict, "That period is neither the open one nor closed.")};
@@ -141,9 +151,8 @@ void log_close(Context& context, const http::Request& request, const CloseOutcom
   if (!outcome.moved) return;
   context.report_metrics.report(discard ? metrics::ReportResult::discarded : metrics::ReportResult::closed);
   if (outcome.summed) context.report_metrics.report(metrics::ReportResult::summed);
-  log::audit(discard ? "period discarded" : "period closed", {{"period", *outcome.period},
-                                                              {"by", request.subject_as<Caller>().name()},
-                                                              {"request_id", request.id}});
+  log::audit(discard ? "period discarded" : "period closed",
+             {{"period", *outcome.period}, {"by", request.subject_as<Caller>().name()}, {"request_id", request.id}});
 }
 
 }  // namespace
@@ -241,7 +250,8 @@ Answer delete_replica(Context& context, http::Request& request) {
   const auto done = co_await context.store.discard_replica(*replica, by);
   if (!done && done.error() == Errc::not_found) co_return http::problem(Status::not_found, "No such replica.");
   if (!done) co_return store_failure(done.error());
-  log::audit("replica's figures of the open period discarded", {{"replica", *replica}, {"by", by}, {"request_id", request.id}});
+  log::audit("replica's figures of the open period discarded",
+             {{"replica", *replica}, {"by", by}, {"request_id", request.id}});
   co_return http::no_content();
 }
 
@@ -270,12 +280,13 @@ Answer get_ledger(Context& context, http::Request&) {
   };
   co_return http::json(
       Status::ok,
-      fmt::format(R"({{"boundary_usage":{{"accepted":{},"applied":{},"unflushed":{},"reported":{},"open":{},"discarded":{},)"
-                  R"("duplicates":{},"set_aside":{}}},"connection_events":{},"usage_events":{},"balanced":{},"replicas":[{}]}})",
-                  tracker::to_string(parse_sum(ledger->applied) + unflushed), ledger->applied, tracker::to_string(unflushed),
-                  ledger->reported, ledger->open, ledger->discarded, ledger->duplicates, ledger->set_aside,
-                  events(ledger->connection_events_applied, unflushed_connections),
-                  events(ledger->usage_events_applied, unflushed_usage), ledger->balanced, replicas));
+      fmt::format(
+          R"({{"boundary_usage":{{"accepted":{},"applied":{},"unflushed":{},"reported":{},"open":{},"discarded":{},)"
+          R"("duplicates":{},"set_aside":{}}},"connection_events":{},"usage_events":{},"balanced":{},"replicas":[{}]}})",
+          tracker::to_string(parse_sum(ledger->applied) + unflushed), ledger->applied, tracker::to_string(unflushed),
+          ledger->reported, ledger->open, ledger->discarded, ledger->duplicates, ledger->set_aside,
+          events(ledger->connection_events_applied, unflushed_connections),
+          events(ledger->usage_events_applied, unflushed_usage), ledger->balanced, replicas));
 }
 
 }  // namespace tally::daemon::api

@@ -61,18 +61,24 @@ authz::Result<authz::Subject> subject_of(const db::Token& token, const db::User*
 
 ingest::KeySubject Caller::key_subject() const {
   switch (token.kind) {
-    case db::SubjectKind::system: return ingest::KeySubject::system(token.system_subject);
-    case db::SubjectKind::user: return ingest::KeySubject::user(*token.user_id);
-    case db::SubjectKind::agent: return ingest::KeySubject::agent(token.agent->workspace);
+    case db::SubjectKind::system:
+      return ingest::KeySubject::system(token.system_subject);
+    case db::SubjectKind::user:
+      return ingest::KeySubject::user(*token.user_id);
+    case db::SubjectKind::agent:
+      return ingest::KeySubject::agent(token.agent->workspace);
   }
   return {};
 }
 
 std::string Caller::name() const {
   switch (token.kind) {
-    case db::SubjectKind::system: return "system:" + token.system_subject;
-    case db::SubjectKind::user: return "user:" + token.user_id->to_string();
-    case db::SubjectKind::agent: return "agent:" + token.agent->workspace.to_string();
+    case db::SubjectKind::system:
+      return "system:" + token.system_subject;
+    case db::SubjectKind::user:
+      return "user:" + token.user_id->to_string();
+    case db::SubjectKind::agent:
+      return "agent:" + token.agent->workspace.to_string();
   }
   return "unknown";
 }

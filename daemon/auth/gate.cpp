@@ -23,7 +23,8 @@ bool entry_admits(const authz::AllowEntry& entry, std::string_view type, std::st
 }  // namespace
 
 bool admits_event(const Caller& caller, const tracker::Uuid& workspace, const tracker::Uuid& owner) {
-  if (!caller.token.agent || workspace != caller.token.agent->workspace || owner != caller.token.agent->owner) return false;
+  if (!caller.token.agent || workspace != caller.token.agent->workspace || owner != caller.token.agent->owner)
+    return false;
   bool workspace_admitted = false;
   bool owner_admitted = false;
   const std::string workspace_id = workspace.to_string();
@@ -35,9 +36,12 @@ bool admits_event(const Caller& caller, const tracker::Uuid& workspace, const tr
   return workspace_admitted && owner_admitted;
 }
 
-TokenGate::TokenGate(TokenBook& book, db::TokenStore& store, const tracker::Clock& clock, metrics::AuthzMetrics& metrics,
-                     std::uint32_t rate_limit_per_second)
-    : book_(book), store_(store), clock_(clock), metrics_(metrics),
+TokenGate::TokenGate(TokenBook& book, db::TokenStore& store, const tracker::Clock& clock,
+                     metrics::AuthzMetrics& metrics, std::uint32_t rate_limit_per_second)
+    : book_(book),
+      store_(store),
+      clock_(clock),
+      metrics_(metrics),
       nanoseconds_per_request_(rate_limit_per_second == 0 ? 0 : 1'000'000'000LL / rate_limit_per_second) {}
 
 Admission TokenGate::admit(http::Request& request, const Permission& permission) {
@@ -53,11 +57,13 @@ Admission TokenGate::admit(http::Request& request, const Permission& permission)
   }
   TokenBook::Answer answer = book_.check(*bearer);
   switch (answer.verdict) {
-    case TokenBook::Verdict::unknown: return Admission::ask();
+    case TokenBook::Verdict::unknown:
+      return Admission::ask();
     case TokenBook::Verdict::refused:
       metrics_.looked_up(request.thread, metrics::TokenLookup::unknown);
       return Admission::refuse(http::unauthorized(kBadToken));
-    case TokenBook::Verdict::good: break;
+    case TokenBook::Verdict::good:
+      break;
   }
   metrics_.looked_up(request.thread, metrics::TokenLookup::known);
   auto refusal = authorize(request, permission, std::move(answer.caller));
@@ -65,7 +71,8 @@ Admission TokenGate::admit(http::Request& request, const Permission& permission)
   return Admission::admit();
 }
 
-boost::asio::awaitable<std::optional<Response>> TokenGate::admit_slowly(http::Request& request, const Permission& permission) {
+boost::asio::awaitable<std::optional<Response>> TokenGate::admit_slowly(http::Request& request,
+                                                                        const Permission& permission) {
   using namespace std::chrono_literals;
   struct Counted {
     std::atomic<int>& count;
@@ -80,8 +87,10 @@ boost::asio::awaitable<std::optional<Response>> TokenGate::admit_slowly(http::Re
   std::optional<db::User> user;
   if (found && *found && (*found)->user_id) {
     auto owner = co_await store_.find_user(*(*found)->user_id);
-    if (!owner) found = owner.error();
-    else user = std::move(*owner);
+    if (!owner)
+      found = owner.error();
+    else
+      user = std::move(*owner);
   }
   if (!found) {
     metrics_.looked_up(request.thread, metrics::TokenLookup::unavailable);

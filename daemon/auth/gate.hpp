@@ -23,9 +23,15 @@ struct Permission {
 
   static constexpr Permission open() { return {Kind::open}; }
   static constexpr Permission signed_in() { return {Kind::signed_in}; }
-  static constexpr Permission check(authz::Type type, authz::Action action) { return {Kind::check, type, {action, authz::Action::any}}; }
-  static constexpr Permission check(authz::Type type, authz::Action one, authz::Action two) { return {Kind::check, type, {one, two}}; }
-  static constexpr Permission ingest(authz::Type type, authz::Action action) { return {Kind::ingest, type, {action, authz::Action::any}}; }
+  static constexpr Permission check(authz::Type type, authz::Action action) {
+    return {Kind::check, type, {action, authz::Action::any}};
+  }
+  static constexpr Permission check(authz::Type type, authz::Action one, authz::Action two) {
+    return {Kind::check, type, {one, two}};
+  }
+  static constexpr Permission ingest(authz::Type type, authz::Action action) {
+    return {Kind::ingest, type, {action, authz::Action::any}};
+  }
 };
 
 /// Authenticates with the token book, authorizes with `authz`. Fills `request.subject` with a `Caller`.

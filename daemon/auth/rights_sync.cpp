@@ -28,7 +28,8 @@ boost::asio::awaitable<void> RightsSync::run() {
     }
     if (book_.dirty()) {
       const bool saved = co_await disk_.run([this] { return book_.save(); });
-      if (!saved) log::warn("the known rights could not be saved; they are lost with a restart while the database is away");
+      if (!saved)
+        log::warn("the known rights could not be saved; they are lost with a restart while the database is away");
     }
     if (!stopping_) co_await waker_.wait(1s);
   }

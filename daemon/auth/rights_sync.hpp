@@ -5,8 +5,8 @@
 
 namespace tally::daemon {
 
-/// Keeps the token book up to date with the database: asks for what changed whenever a heartbeat shows a higher version.
-/// Everything runs on the counting executor.
+/// Keeps the token book up to date with the database: asks for what changed whenever a heartbeat shows a higher
+/// version. Everything runs on the counting executor.
 class RightsSync {
  public:
   RightsSync(boost::asio::any_io_executor executor, db::TokenStore& store, TokenBook& book, DiskThread& disk)

@@ -18,15 +18,14 @@ constexpr std::size_t kIdLength = 10;
 constexpr std::size_t kSecretLength = 43;
 
 bool is_base62(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-  });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); });
 }
 
 bool equals_ignoring_case(std::string_view text, std::string_view lower) {
   return text.size() == lower.size() && std::equal(text.begin(), text.end(), lower.begin(), [](char a, char b) {
-    return (a >= 'A' && a <= 'Z' ? a + ('a' - 'A') : a) == b;
-  });
+           return (a >= 'A' && a <= 'Z' ? a + ('a' - 'A') : a) == b;
+         });
 }
 
 /// One digest context a thread: making one costs more than the hash.
@@ -51,19 +50,23 @@ std::array<std::uint8_t, 32> sha256(std::string_view text) {
 
 std::optional<Bearer> parse_bearer(std::string_view authorization) {
   constexpr std::string_view kScheme = "bearer";
-  if (authorization.size() < kScheme.size() + 1 || !equals_ignoring_case(authorization.substr(0, kScheme.size()), kScheme) ||
-      authorization[kScheme.size()] != ' ')
+  if (authorization.size() < kScheme.size() + 1 ||
+      !equals_ignoring_case(authorization.substr(0, kScheme.size()), kScheme) || authorization[kScheme.size()] != ' ')
     return std::nullopt;
   std::string_view token = authorization.substr(kScheme.size());
   token.remove_prefix(std::min(token.find_first_not_of(' '), token.size()));
   constexpr std::string_view kPrefix = "tly_";
-  if (token.size() != kPrefix.size() + kIdLength + 1 + kSecretLength || !token.starts_with(kPrefix)) return std::nullopt;
+  if (token.size() != kPrefix.size() + kIdLength + 1 + kSecretLength || !token.starts_with(kPrefix))
+    return std::nullopt;
   const Bearer bearer{token.substr(kPrefix.size(), kIdLength), token.substr(kPrefix.size() + kIdLength + 1)};
-  if (token[kPrefix.size() + kIdLength] != '_' || !is_base62(bearer.id) || !is_base62(bearer.secret)) return std::nullopt;
+  if (token[kPrefix.size() + kIdLength] != '_' || !is_base62(bearer.id) || !is_base62(bearer.secret))
+    return std::nullopt;
   return bearer;
 }
 
-TokenBook::TokenBook(std::string file, const tracker::Clock& clock) : file_(std::move(file)), clock_(clock) { load(); }
+TokenBook::TokenBook(std::string file, const tracker::Clock& clock) : file_(std::move(file)), clock_(clock) {
+  load();
+}
 
 TokenBook::Shard& TokenBook::shard_of(std::string_view id) const {
   return shards_[IdHash{}(id) % kShards];
@@ -83,7 +86,8 @@ TokenBook::Answer TokenBook::check(const Bearer& bearer) const {
   const auto found = shard.entries.find(bearer.id);
   if (found == shard.entries.end()) return {Verdict::unknown, nullptr};
   Entry& entry = found->second;
-  if (CRYPTO_memcmp(digest.data(), entry.token.secret_sha256.data(), digest.size()) != 0) return {Verdict::refused, nullptr};
+  if (CRYPTO_memcmp(digest.data(), entry.token.secret_sha256.data(), digest.size()) != 0)
+    return {Verdict::refused, nullptr};
   if (entry.token.revoked_at_us || entry.broken) return {Verdict::refused, nullptr};
   if (entry.token.expires_at_us) {
     const auto now_us = std::chrono::duration_cast<std::chrono::microseconds>(clock_.wall().time_since_epoch()).count();
@@ -95,7 +99,8 @@ TokenBook::Answer TokenBook::check(const Bearer& bearer) const {
     auto caller = make_caller(entry.token, owner ? &*owner : nullptr);
     if (!caller) {
       entry.broken = true;
-      log::error("a token's rights do not expand; it is refused", {{"token", entry.token.id}, {"error", caller.error().message()}});
+      log::error("a token's rights do not expand; it is refused",
+                 {{"token", entry.token.id}, {"error", caller.error().message()}});
       return {Verdict::refused, nullptr};
     }
     entry.caller = std::move(*caller);

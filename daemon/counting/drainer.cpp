@@ -17,10 +17,14 @@ constexpr auto kEvery = 5s;
 
 }  // namespace
 
-Drainer::Drainer(asio::any_io_executor executor, const CountingParts& parts, std::chrono::milliseconds journal_retention,
-                 std::function<bool(const tracker::StreamId&)> is_own)
-    : parts_(parts), journal_retention_(journal_retention), is_own_(std::move(is_own)), reader_(parts.directory),
-      waker_(executor), driver_(parts_, reader_, waker_) {}
+Drainer::Drainer(asio::any_io_executor executor, const CountingParts& parts,
+                 std::chrono::milliseconds journal_retention, std::function<bool(const tracker::StreamId&)> is_own)
+    : parts_(parts),
+      journal_retention_(journal_retention),
+      is_own_(std::move(is_own)),
+      reader_(parts.directory),
+      waker_(executor),
+      driver_(parts_, reader_, waker_) {}
 
 asio::awaitable<void> Drainer::run() {
   while (!stopping_) {
@@ -74,15 +78,16 @@ asio::awaitable<void> Drainer::drain(Foreign& foreign) {
   if (!foreign.complete) co_return trouble(foreign, "damaged");
   const auto marked = co_await parts_.store.mark_drained(foreign.flush.stream(), foreign.flush.applied());
   if (!marked) {
-    log::warn("a drained stream could not be marked", {{"stream", foreign.flush.stream().uuid.to_string()},
-                                                       {"error", marked.error().message()}});
+    log::warn("a drained stream could not be marked",
+              {{"stream", foreign.flush.stream().uuid.to_string()}, {"error", marked.error().message()}});
     co_return;
   }
   foreign.drained = true;
   foreign.lock.reset();
   const auto& counts = foreign.flush.counts();
-  log::info("drained a stream of an earlier process",
-            {{"stream", foreign.flush.stream().uuid.to_string()}, {"lsn", foreign.flush.applied()}, {"batches", counts.confirmed}});
+  log::info("drained a stream of an earlier process", {{"stream", foreign.flush.stream().uuid.to_string()},
+                                                       {"lsn", foreign.flush.applied()},
+                                                       {"batches", counts.confirmed}});
 }
 
 asio::awaitable<bool> Drainer::claim_and_scan(Foreign& foreign) {
@@ -101,7 +106,8 @@ asio::awaitable<bool> Drainer::claim_and_scan(Foreign& foreign) {
     co_return false;
   }
   foreign.lock = std::move(*lock);
-  const auto scan = co_await parts_.disk.run([this, stream, applied] { return parts_.directory.scan(stream, applied); });
+  const auto scan =
+      co_await parts_.disk.run([this, stream, applied] { return parts_.directory.scan(stream, applied); });
   if (!scan) {
     foreign.lock.reset();
     trouble(foreign, scan.error().message());
@@ -114,9 +120,10 @@ asio::awaitable<bool> Drainer::claim_and_scan(Foreign& foreign) {
 }
 
 asio::awaitable<void> Drainer::finish(Foreign& foreign) {
-  const auto gone = co_await parts_.disk.run([this, stream = foreign.flush.stream(), keep = parts_.clock.wall() - journal_retention_] {
-    return parts_.directory.remove(stream, keep);
-  });
+  const auto gone = co_await parts_.disk.run(
+      [this, stream = foreign.flush.stream(), keep = parts_.clock.wall() - journal_retention_] {
+        return parts_.directory.remove(stream, keep);
+      });
   if (!gone) log::warn("a drained stream could not be removed", {{"error", gone.error().message()}});
 }
 

@@ -10,13 +10,13 @@
 
 namespace tally::daemon {
 
-/// Brings in what dead processes left in the state directory, marks their streams drained and removes them after the retention
-/// (accounting.md B3, B4). Everything runs on the counting executor.
+/// Brings in what dead processes left in the state directory, marks their streams drained and removes them after the
+/// retention (accounting.md B3, B4). Everything runs on the counting executor.
 class Drainer {
  public:
   /// `is_own`: streams that the flusher still handles.
-  Drainer(boost::asio::any_io_executor executor, const CountingParts& parts, std::chrono::milliseconds journal_retention,
-          std::function<bool(const tracker::StreamId&)> is_own);
+  Drainer(boost::asio::any_io_executor executor, const CountingParts& parts,
+          std::chrono::milliseconds journal_retention, std::function<bool(const tracker::StreamId&)> is_own);
 
   boost::asio::awaitable<void> run();
   /// There may be a stream that no round has seen: nothing counts as settled before one that starts from here on.
@@ -27,7 +27,8 @@ class Drainer {
   }
   void stop();
 
-  /// Every stream that is not this process's own is drained (or was given up by an operator), as of the round that ended last.
+  /// Every stream that is not this process's own is drained (or was given up by an operator), as of the round that
+  /// ended last.
   bool all_settled() const { return settled_; }
 
   /// Rounds over the whole directory that have ended.

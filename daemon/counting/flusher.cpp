@@ -36,12 +36,19 @@ struct RegisteredRecord final : PendingRecord {
 
 Flusher::Flusher(asio::any_io_executor executor, const CountingParts& parts, Intake& intake, tracker::Journal& journal,
                  std::chrono::milliseconds interval, std::chrono::milliseconds journal_retention)
-    : executor_(executor), parts_(parts), intake_(intake), journal_(journal), interval_(interval),
-      journal_retention_(journal_retention), reader_(parts.directory), waker_(executor), cut_waker_(executor),
-      driver_(parts_, reader_, waker_), announce_([this](tracker::StreamId stream) { return announce(stream); }) {
-  intake_.on_cut([this](const tracker::Cut& cut, std::vector<tracker::Shard::Part> shards, Volume acknowledged) {
-    take_cut(cut, std::move(shards), acknowledged);
-  },
+    : executor_(executor),
+      parts_(parts),
+      intake_(intake),
+      journal_(journal),
+      interval_(interval),
+      journal_retention_(journal_retention),
+      reader_(parts.directory),
+      waker_(executor),
+      cut_waker_(executor),
+      driver_(parts_, reader_, waker_),
+      announce_([this](tracker::StreamId stream) { return announce(stream); }) {
+  intake_.on_cut([this](const tracker::Cut& cut, std::vector<tracker::Shard::Part> shards,
+                        Volume acknowledged) { take_cut(cut, std::move(shards), acknowledged); },
                  [this] { urge(); });
 }
 
@@ -56,7 +63,9 @@ asio::awaitable<void> Flusher::run() {
   }
 }
 
-void Flusher::urge() { waker_.wake(); }
+void Flusher::urge() {
+  waker_.wake();
+}
 
 void Flusher::stop() {
   stopping_ = true;
@@ -67,7 +76,9 @@ bool Flusher::owns(const tracker::StreamId& stream) const {
   return std::any_of(own_.begin(), own_.end(), [&](const Own& own) { return own.flush.stream() == stream; });
 }
 
-StreamFlush::Alarm Flusher::alarm() const { return own_.empty() ? StreamFlush::Alarm::none : own_.back().flush.alarm(); }
+StreamFlush::Alarm Flusher::alarm() const {
+  return own_.empty() ? StreamFlush::Alarm::none : own_.back().flush.alarm();
+}
 
 Volume Flusher::unflushed() const {
   Volume volume = intake_.since_cut();
@@ -96,7 +107,8 @@ asio::awaitable<bool> Flusher::cycle() {
       }
     }
     report_alarm(*own);
-    const bool finished = own->sealed && (own->flush.applied() >= own->cut_at || own->flush.alarm() != StreamFlush::Alarm::none);
+    const bool finished =
+        own->sealed && (own->flush.applied() >= own->cut_at || own->flush.alarm() != StreamFlush::Alarm::none);
     own = finished ? own_.erase(own) : std::next(own);
     if (finished && on_released_) on_released_();
   }
@@ -124,7 +136,8 @@ void Flusher::take_cut(const tracker::Cut& cut, std::vector<tracker::Shard::Part
     cut_waker_.wake();
   }
   if (cut.stream == tracker::StreamId{}) return;  // there was no stream yet
-  const auto known = std::find_if(own_.begin(), own_.end(), [&](const Own& own) { return own.flush.stream() == cut.stream; });
+  const auto known =
+      std::find_if(own_.begin(), own_.end(), [&](const Own& own) { return own.flush.stream() == cut.stream; });
   if (known != own_.end() && known->sealed) return;  // the end of a sealed stream, told again
   if (known == own_.end()) {
     if (cut.upto == 0 && cut.sealed) return;

@@ -10,8 +10,8 @@
 
 namespace tally::daemon {
 
-/// Flushes what this process acknowledged: asks for a cut each interval and brings it into the store. Everything runs on the
-/// counting executor.
+/// Flushes what this process acknowledged: asks for a cut each interval and brings it into the store. Everything runs
+/// on the counting executor.
 class Flusher {
  public:
   Flusher(boost::asio::any_io_executor executor, const CountingParts& parts, Intake& intake, tracker::Journal& journal,
@@ -70,7 +70,7 @@ class Flusher {
   StreamDriver::Announce announce_;
   std::function<void()> on_released_;
 
-  std::list<Own> own_;  // the live one is the last
+  std::list<Own> own_;                // the live one is the last
   mutable std::mutex pending_mutex_;  // guards `pending_`
   Volume pending_;                    // taken by cuts, not yet in the database
   std::uint64_t next_ticket_ = 1;

@@ -27,8 +27,14 @@ bool make_mark(const std::string& path) {
 
 Heart::Heart(asio::any_io_executor executor, Options options, db::PgStore& store, Flusher& flusher, Drainer& drainer,
              DiskThread& disk, metrics::ReportMetrics& metrics)
-    : options_(std::move(options)), store_(store), flusher_(flusher), drainer_(drainer), disk_(disk), metrics_(metrics),
-      waker_(std::move(executor)), registered_(::access(options_.registered_mark.c_str(), F_OK) == 0) {}
+    : options_(std::move(options)),
+      store_(store),
+      flusher_(flusher),
+      drainer_(drainer),
+      disk_(disk),
+      metrics_(metrics),
+      waker_(std::move(executor)),
+      registered_(::access(options_.registered_mark.c_str(), F_OK) == 0) {}
 
 asio::awaitable<void> Heart::run() {
   while (!stopping_) {
@@ -96,7 +102,8 @@ asio::awaitable<void> Heart::agree_on_period(const db::ClockRow& clock) {
   }
   period_agreed_ = true;
   if (held != mine)
-    log::warn("the database holds another period length; it is the one that counts", {{"here_s", mine}, {"database_s", held}});
+    log::warn("the database holds another period length; it is the one that counts",
+              {{"here_s", mine}, {"database_s", held}});
 }
 
 asio::awaitable<void> Heart::close_if_due(const db::ClockRow& clock) {

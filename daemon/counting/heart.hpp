@@ -11,8 +11,8 @@
 
 namespace tally::daemon {
 
-/// Tells the database that this replica lives and how complete its figures are, learns the clock and the version of the rights,
-/// and closes the period when it is due. Everything runs on the counting executor.
+/// Tells the database that this replica lives and how complete its figures are, learns the clock and the version of the
+/// rights, and closes the period when it is due. Everything runs on the counting executor.
 class Heart {
  public:
   struct Options {
@@ -54,7 +54,8 @@ class Heart {
   Waker waker_;
   std::function<void(std::int64_t)> on_rights_;
 
-  /// A database time, and the first cycle that began after it was read: once that cycle is in, so is all before the time.
+  /// A database time, and the first cycle that began after it was read: once that cycle is in, so is all before the
+  /// time.
   struct Mark {
     std::int64_t database_time_us = 0;
     std::uint64_t cycle = 0;

@@ -7,7 +7,8 @@ namespace tally::daemon {
 namespace asio = boost::asio;
 
 struct Intake::Thread {
-  Thread(asio::any_io_executor where, const tracker::AccumulatorLimits& limits) : executor(std::move(where)), shard(limits) {}
+  Thread(asio::any_io_executor where, const tracker::AccumulatorLimits& limits)
+      : executor(std::move(where)), shard(limits) {}
   asio::any_io_executor executor;
   tracker::Shard shard;
   tracker::AppendGroup outgoing;
@@ -21,7 +22,8 @@ struct Intake::Collection {
   std::vector<tracker::Shard::Part> parts;
   std::vector<Volume> volumes;
   std::atomic<std::size_t> missing;
-  Collection(const tracker::Cut& what, std::size_t shards) : cut(what), parts(shards), volumes(shards), missing(shards) {}
+  Collection(const tracker::Cut& what, std::size_t shards)
+      : cut(what), parts(shards), volumes(shards), missing(shards) {}
 };
 
 Intake::Intake(std::vector<asio::any_io_executor> threads, asio::any_io_executor counting,

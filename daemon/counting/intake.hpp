@@ -34,8 +34,9 @@ struct PendingRecord : tracker::Append {
   Volume volume;
 };
 
-/// Between the http threads and the journal: hands records over in batches, takes them back into the threads' shards, and turns
-/// the journal's cuts into parts for the flusher. `add` is called on http threads, `deliver` and `cut` on the journal's.
+/// Between the http threads and the journal: hands records over in batches, takes them back into the threads' shards,
+/// and turns the journal's cuts into parts for the flusher. `add` is called on http threads, `deliver` and `cut` on the
+/// journal's.
 class Intake final : public tracker::Completions {
  public:
   /// `threads`: where each shard lives. `counting`: where cuts are handed to.
@@ -45,8 +46,8 @@ class Intake final : public tracker::Completions {
 
   void attach(tracker::Journal& journal) { journal_ = &journal; }
 
-  /// A cut with the parts of all shards and what was acknowledged since the last; called on the counting executor, in the
-  /// order of the cuts.
+  /// A cut with the parts of all shards and what was acknowledged since the last; called on the counting executor, in
+  /// the order of the cuts.
   using OnCut = std::function<void(const tracker::Cut&, std::vector<tracker::Shard::Part>, Volume)>;
   /// Something should not wait for the flush interval; called on the counting executor.
   void on_cut(OnCut handler, std::function<void()> on_urgent);

@@ -14,7 +14,8 @@ std::string SchemaKeeper::problem() const {
 
 void SchemaKeeper::note(std::string problem) {
   const std::lock_guard lock(mutex_);
-  if (!problem.empty() && problem != problem_) log::error("the database's schema cannot be used", {{"detail", problem}});
+  if (!problem.empty() && problem != problem_)
+    log::error("the database's schema cannot be used", {{"detail", problem}});
   problem_ = std::move(problem);
 }
 

@@ -8,7 +8,8 @@
 
 namespace tally::daemon {
 
-/// Brings the database's schema up to date as soon as it can be reached, or says who must. Runs on the counting executor.
+/// Brings the database's schema up to date as soon as it can be reached, or says who must. Runs on the counting
+/// executor.
 class SchemaKeeper {
  public:
   SchemaKeeper(boost::asio::any_io_executor executor, db::Pool& pool) : pool_(pool), waker_(std::move(executor)) {}

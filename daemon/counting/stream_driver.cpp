@@ -48,7 +48,8 @@ asio::awaitable<Errc> StreamDriver::step(StreamFlush& flush, const Announce& ann
   using Do = StreamFlush::Do;
   switch (action.what) {
     case Do::nothing:
-    case Do::halt: break;
+    case Do::halt:
+      break;
     case Do::read_row: {
       const auto row = co_await parts_.store.read_stream(flush.stream());
       if (!row) {
@@ -58,18 +59,24 @@ asio::awaitable<Errc> StreamDriver::step(StreamFlush& flush, const Announce& ann
       flush.row(*row);
       break;
     }
-    case Do::find_registration: co_await find_registration(flush); break;
-    case Do::register_stream: co_return co_await register_stream(flush, announce);
+    case Do::find_registration:
+      co_await find_registration(flush);
+      break;
+    case Do::register_stream:
+      co_return co_await register_stream(flush, announce);
     case Do::check_chain: {
-      auto chain = co_await parts_.disk.run([this, stream = flush.stream(), at = action.upto] {
-        return reader_.chain_at(stream, at);
-      });
+      auto chain = co_await parts_.disk.run(
+          [this, stream = flush.stream(), at = action.upto] { return reader_.chain_at(stream, at); });
       flush.chain(chain);
       break;
     }
-    case Do::read_journal: co_await read_journal(flush, action); break;
-    case Do::send: co_return co_await send(flush);
-    case Do::set_aside: co_return co_await set_aside(flush, action);
+    case Do::read_journal:
+      co_await read_journal(flush, action);
+      break;
+    case Do::send:
+      co_return co_await send(flush);
+    case Do::set_aside:
+      co_return co_await set_aside(flush, action);
   }
   co_return kDone;
 }
@@ -80,7 +87,8 @@ asio::awaitable<Errc> StreamDriver::send(StreamFlush& flush) {
   const auto took = parts_.clock.steady() - started;
   if (!answer) {
     const Errc why = store_errc(answer.error());
-    parts_.metrics.flushed(why == Errc::outcome_unknown ? metrics::FlushResult::unknown : metrics::FlushResult::failed, took);
+    parts_.metrics.flushed(why == Errc::outcome_unknown ? metrics::FlushResult::unknown : metrics::FlushResult::failed,
+                           took);
     flush.failed(why);
     co_return why;
   }
@@ -103,14 +111,17 @@ asio::awaitable<void> StreamDriver::read_journal(StreamFlush& flush, Action acti
 }
 
 asio::awaitable<void> StreamDriver::find_registration(StreamFlush& flush) {
-  // A stream announces its registration in its first records, before it flushed anything. If they are gone it was registered.
+  // A stream announces its registration in its first records, before it flushed anything. If they are gone it was
+  // registered.
   const auto found = co_await parts_.disk.run([this, stream = flush.stream()]() -> bool {
     bool registered = false;
     Lsn after = 0;
     while (!registered) {
       const auto end = reader_.read(stream, after, UINT64_MAX, 1 << 20, [&](const tracker::RecordView& record) {
-        // It names its stream: one that was meant for the stream before, which ended under it, says nothing about this one.
-        registered = record.type == tracker::RecordType::registered && record.payload.size() == stream.uuid.bytes.size() &&
+        // It names its stream: one that was meant for the stream before, which ended under it, says nothing about this
+        // one.
+        registered = record.type == tracker::RecordType::registered &&
+                     record.payload.size() == stream.uuid.bytes.size() &&
                      std::memcmp(record.payload.data(), stream.uuid.bytes.data(), record.payload.size()) == 0;
         return !registered;
       });
@@ -145,14 +156,15 @@ asio::awaitable<Errc> StreamDriver::set_aside(StreamFlush& flush, Action action)
     std::string payload;
     tracker::Result<tracker::FlushBatch> batch;
   };
-  auto found = co_await parts_.disk.run([this, stream = flush.stream(), chain = flush.applied_chain(), action]() -> Found {
-    Found one{{}, tracker::rebuild_batch(reader_, stream, action.from, chain, action.upto, 1)};
-    (void)reader_.read(stream, action.from, action.upto, 1, [&](const tracker::RecordView& record) {
-      one.payload.assign(reinterpret_cast<const char*>(record.payload.data()), record.payload.size());
-      return true;
-    });
-    return one;
-  });
+  auto found =
+      co_await parts_.disk.run([this, stream = flush.stream(), chain = flush.applied_chain(), action]() -> Found {
+        Found one{{}, tracker::rebuild_batch(reader_, stream, action.from, chain, action.upto, 1)};
+        (void)reader_.read(stream, action.from, action.upto, 1, [&](const tracker::RecordView& record) {
+          one.payload.assign(reinterpret_cast<const char*>(record.payload.data()), record.payload.size());
+          return true;
+        });
+        return one;
+      });
   if (!found.batch) {
     flush.unreadable(store_errc(found.batch.error()));
     co_return kDone;

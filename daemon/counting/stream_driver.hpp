@@ -21,7 +21,8 @@ struct CountingParts {
   std::string replica_id;
 };
 
-/// Does what a `StreamFlush` decides, until it is up to date, stopped for good, or told to stop. One coroutine at a time.
+/// Does what a `StreamFlush` decides, until it is up to date, stopped for good, or told to stop. One coroutine at a
+/// time.
 class StreamDriver {
  public:
   /// For the own stream: makes a `registered` record durable.

@@ -6,8 +6,9 @@
 
 namespace tally::daemon {
 
-/// Removes what the database no longer needs: idempotency keys behind the horizon of all replicas (accounting.md section 9), and the
-/// ids of closed periods past their retention. In chunks, so that no flush waits long. Runs on the counting executor.
+/// Removes what the database no longer needs: idempotency keys behind the horizon of all replicas (accounting.md
+/// section 9), and the ids of closed periods past their retention. In chunks, so that no flush waits long. Runs on the
+/// counting executor.
 class Upkeep {
  public:
   /// `dedup_window`: keys are kept at least this long; `retention_ids`: ids are.

@@ -10,7 +10,9 @@ namespace {
 
 constexpr std::string_view kUnix = "unix:";
 
-boost::system::error_code invalid() { return make_error_code(boost::system::errc::invalid_argument); }
+boost::system::error_code invalid() {
+  return make_error_code(boost::system::errc::invalid_argument);
+}
 
 }  // namespace
 

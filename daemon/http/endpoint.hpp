@@ -18,7 +18,8 @@ struct Endpoint {
   /// The form that `parse` reads.
   std::string to_string() const;
 
-  /// `127.0.0.1:7290`, `[::1]:7290`, `localhost:7290`, `*:7290` (every address) or `unix:/path`. `invalid_argument` else.
+  /// `127.0.0.1:7290`, `[::1]:7290`, `localhost:7290`, `*:7290` (every address) or `unix:/path`. `invalid_argument`
+  /// else.
   static tracker::Result<Endpoint> parse(std::string_view text);
 };
 

@@ -32,8 +32,8 @@ class Admission {
   std::unique_ptr<Response> answer_;  ///< only of a refusal, so that admitting costs nothing
 };
 
-/// Decides about a request when its header section is complete and before its body is read. `Permission` is the type of the
-/// route table's permission column. Called on the request's http thread; several threads at a time.
+/// Decides about a request when its header section is complete and before its body is read. `Permission` is the type of
+/// the route table's permission column. Called on the request's http thread; several threads at a time.
 template <class Permission>
 class Gate {
  public:

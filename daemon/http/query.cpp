@@ -14,7 +14,9 @@ int hex_digit(char c) {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-boost::system::error_code invalid() { return make_error_code(boost::system::errc::invalid_argument); }
+boost::system::error_code invalid() {
+  return make_error_code(boost::system::errc::invalid_argument);
+}
 
 }  // namespace
 

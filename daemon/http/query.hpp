@@ -9,7 +9,8 @@
 
 namespace tally::http {
 
-/// Decodes %XX; with `plus_is_space` also `+`. `invalid_argument`: a malformed escape, or what it gives is not UTF-8 or holds NUL.
+/// Decodes %XX; with `plus_is_space` also `+`. `invalid_argument`: a malformed escape, or what it gives is not UTF-8 or
+/// holds NUL.
 tracker::Result<std::string> percent_decode(std::string_view text, bool plus_is_space = false);
 
 /// The parameters of a query, decoded.

@@ -40,7 +40,7 @@ struct Request {
   std::string_view body;
   /// Which of the row's `accepts` the Content-Type names (parameters apart). 0 when the client named none.
   std::size_t accepted_type = 0;
-  std::string_view id;  ///< X-Request-Id: the client's if it was sane, else made here
+  std::string_view id;                                    ///< X-Request-Id: the client's if it was sane, else made here
   std::array<std::string_view, kMaxCaptures> captures{};  ///< what `{...}` matched, in order, still percent-encoded
   const Peer* peer = nullptr;
   std::uint32_t thread = 0;  ///< index of the http thread

@@ -13,17 +13,18 @@ class Exchange {
  public:
   using Executor = boost::asio::io_context::executor_type;
   virtual Executor executor() noexcept = 0;
-  virtual void finish(Response&& response) = 0;          ///< on the connection's thread
+  virtual void finish(Response&& response) = 0;             ///< on the connection's thread
   virtual void fail(std::exception_ptr what) noexcept = 0;  ///< on the connection's thread
-  virtual void abandon() noexcept = 0;                   ///< on any thread
+  virtual void abandon() noexcept = 0;                      ///< on any thread
 
  protected:
   ~Exchange() = default;
 };
 }  // namespace detail
 
-/// The duty to answer one request, once. May be kept while the answer is awaited, and may be carried to other threads, but
-/// `answer` is called on the request's own http thread. One that is destroyed unanswered, on whatever thread, answers 500.
+/// The duty to answer one request, once. May be kept while the answer is awaited, and may be carried to other threads,
+/// but `answer` is called on the request's own http thread. One that is destroyed unanswered, on whatever thread,
+/// answers 500.
 class Responder {
  public:
   explicit Responder(detail::Exchange& exchange) noexcept : exchange_(&exchange) {}

@@ -7,7 +7,9 @@
 namespace tally::http::detail {
 namespace {
 
-bool is_capture(std::string_view segment) { return segment.starts_with('{') && segment.ends_with('}'); }
+bool is_capture(std::string_view segment) {
+  return segment.starts_with('{') && segment.ends_with('}');
+}
 
 std::vector<std::string_view> split(std::string_view path) {
   std::vector<std::string_view> segments;

@@ -14,13 +14,13 @@ namespace tally::http {
 template <class T>
 struct Required {
   template <class... Args>
-    requires std::constructible_from<T, Args...> && (sizeof...(Args) > 0)
-  constexpr Required(Args... args) : value(args...) {}
+  requires std::constructible_from<T, Args...> &&(sizeof...(Args) > 0) constexpr Required(Args... args)
+      : value(args...) {}
   T value;
 };
 
-/// How a row is answered: by a coroutine, or (for the hottest rows) by a plain function that keeps the responder until it
-/// can answer. Both run on the request's http thread; `Request&` is valid until the answer.
+/// How a row is answered: by a coroutine, or (for the hottest rows) by a plain function that keeps the responder until
+/// it can answer. Both run on the request's http thread; `Request&` is valid until the answer.
 template <class Context>
 class Handler {
  public:

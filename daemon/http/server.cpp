@@ -23,8 +23,12 @@ using tracker::Result;
 constexpr int kBacklog = 4096;
 constexpr std::size_t kFewestConnections = 4;
 
-error_code last_error() { return {errno, boost::system::system_category()}; }
-error_code failed(boost::system::errc::errc_t code) { return make_error_code(code); }
+error_code last_error() {
+  return {errno, boost::system::system_category()};
+}
+error_code failed(boost::system::errc::errc_t code) {
+  return make_error_code(code);
+}
 
 /// Closes what nobody has taken over.
 class Descriptor {
@@ -116,7 +120,7 @@ Result<Descriptor> open_tcp(const Endpoint& endpoint, Sharing sharing) {
 
 /// A socket file whose server is gone must not keep the next one from starting; a live one must.
 Result<void> make_way(const Endpoint& endpoint) {
-  struct stat file{};
+  struct stat file {};
   if (lstat(endpoint.path.c_str(), &file) != 0) {
     if (errno == ENOENT) return {};
     return last_error();
@@ -125,7 +129,8 @@ Result<void> make_way(const Endpoint& endpoint) {
   Address address = address_of(endpoint);
   Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (probe.get() < 0) return last_error();
-  if (::connect(probe.get(), address.get(), address.size) == 0 || errno == EAGAIN) return failed(boost::system::errc::address_in_use);
+  if (::connect(probe.get(), address.get(), address.size) == 0 || errno == EAGAIN)
+    return failed(boost::system::errc::address_in_use);
   if (errno != ECONNREFUSED) return last_error();
   if (unlink(endpoint.path.c_str()) != 0) return last_error();
   return {};
@@ -144,7 +149,8 @@ Result<Descriptor> open_unix(const Endpoint& endpoint) {
 std::size_t open_descriptors() {
   error_code ec;
   std::size_t count = 0;
-  for (std::filesystem::directory_iterator entry("/proc/self/fd", ec), end; !ec && entry != end; entry.increment(ec)) ++count;
+  for (std::filesystem::directory_iterator entry("/proc/self/fd", ec), end; !ec && entry != end; entry.increment(ec))
+    ++count;
   return count;
 }
 
@@ -159,7 +165,8 @@ struct Server::State {
 
   const detail::Listener& add(const Endpoint& endpoint, Service& service, bool tls) {
     detail::Listener& listener = listeners.emplace_back(detail::Listener{service, {}, endpoint, tls});
-    for (const RouteInfo& route : service.routes()) listener.metric_routes.push_back(shared.metrics.route(route.pattern));
+    for (const RouteInfo& route : service.routes())
+      listener.metric_routes.push_back(shared.metrics.route(route.pattern));
     return listener;
   }
 
@@ -183,8 +190,9 @@ struct Server::State {
     if (left >= shared.limits.connections) return;
     const std::size_t most = std::max(left, kFewestConnections);
     shared.slots.set_most(most);
-    daemon::log::warn("few file descriptors: fewer connections than configured",
-                      {{"connections", most}, {"configured", shared.limits.connections}, {"descriptors", limit.rlim_cur}});
+    daemon::log::warn(
+        "few file descriptors: fewer connections than configured",
+        {{"connections", most}, {"configured", shared.limits.connections}, {"descriptors", limit.rlim_cur}});
   }
 
   const bool insecure_http;
@@ -197,14 +205,17 @@ struct Server::State {
 Server::Server(ServerOptions options, const tracker::Clock& clock, metrics::HttpMetrics& metrics)
     : state_(std::make_unique<State>(options, clock, metrics)) {}
 
-Server::~Server() { stop(); }
+Server::~Server() {
+  stop();
+}
 
 Result<Endpoint> Server::listen(const Endpoint& wanted, Service& service) {
   if (wanted.is_unix()) {
     auto socket = open_unix(wanted);
     if (!socket) return socket.error();
     state_->socket_files.push_back(wanted.path);
-    if (auto shared = state_->share(state_->add(wanted, service, false), std::move(*socket)); !shared) return shared.error();
+    if (auto shared = state_->share(state_->add(wanted, service, false), std::move(*socket)); !shared)
+      return shared.error();
     return wanted;
   }
   const bool tls = state_->shared.tls() != nullptr;
@@ -243,11 +254,14 @@ Result<Endpoint> Server::adopt(int descriptor, Service& service) {
     return failed(boost::system::errc::permission_denied);
   }
   if (fcntl(socket.get(), F_SETFL, fcntl(socket.get(), F_GETFL) | O_NONBLOCK) != 0) return last_error();
-  if (auto shared = state_->share(state_->add(*endpoint, service, tls), std::move(socket)); !shared) return shared.error();
+  if (auto shared = state_->share(state_->add(*endpoint, service, tls), std::move(socket)); !shared)
+    return shared.error();
   return *endpoint;
 }
 
-void Server::use_tls(TlsContext context) { state_->shared.set_tls(std::move(context)); }
+void Server::use_tls(TlsContext context) {
+  state_->shared.set_tls(std::move(context));
+}
 
 void Server::start() {
   state_->fit_connections_to_descriptors();
@@ -261,7 +275,9 @@ void Server::stop_accepting() {
   state_->socket_files.clear();
 }
 
-bool Server::drain(std::chrono::milliseconds timeout) { return state_->shared.slots.wait_until_empty(timeout); }
+bool Server::drain(std::chrono::milliseconds timeout) {
+  return state_->shared.slots.wait_until_empty(timeout);
+}
 
 void Server::stop() {
   state_->shared.stopped.store(true);
@@ -270,13 +286,19 @@ void Server::stop() {
   state_->socket_files.clear();
 }
 
-std::uint32_t Server::threads() const noexcept { return static_cast<std::uint32_t>(state_->threads.size()); }
+std::uint32_t Server::threads() const noexcept {
+  return static_cast<std::uint32_t>(state_->threads.size());
+}
 
 boost::asio::io_context::executor_type Server::executor(std::uint32_t thread) noexcept {
   return state_->threads[thread]->executor();
 }
 
-std::uint64_t Server::ticks(std::uint32_t thread) const noexcept { return state_->threads[thread]->ticks(); }
-std::size_t Server::connections() const noexcept { return state_->shared.slots.taken(); }
+std::uint64_t Server::ticks(std::uint32_t thread) const noexcept {
+  return state_->threads[thread]->ticks();
+}
+std::size_t Server::connections() const noexcept {
+  return state_->shared.slots.taken();
+}
 
 }  // namespace tally::http

@@ -24,8 +24,8 @@ struct Match {
   std::string_view allow;  ///< when no route matched: the methods offered at this path; empty if there is no such path
 };
 
-/// What a listener serves. `RouteTable` is the one implementation; the server sees it through this so that it need not know
-/// the daemon's types. All calls come from http threads, several at a time.
+/// What a listener serves. `RouteTable` is the one implementation; the server sees it through this so that it need not
+/// know the daemon's types. All calls come from http threads, several at a time.
 class Service {
  public:
   virtual ~Service() = default;

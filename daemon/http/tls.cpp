@@ -19,9 +19,9 @@ tracker::Result<TlsContext> load_tls(const TlsFiles& files, std::string& problem
   auto context = std::make_shared<ssl::context>(ssl::context::tls_server);
   SSL_CTX* native = context->native_handle();
   error_code ec;
-  context->set_options(ssl::context::no_sslv2 | ssl::context::no_sslv3 | ssl::context::no_tlsv1 | ssl::context::no_tlsv1_1 |
-                           ssl::context::no_compression | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-                           SSL_OP_PRIORITIZE_CHACHA,
+  context->set_options(ssl::context::no_sslv2 | ssl::context::no_sslv3 | ssl::context::no_tlsv1 |
+                           ssl::context::no_tlsv1_1 | ssl::context::no_compression | SSL_OP_NO_RENEGOTIATION |
+                           SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA,
                        ec);
   SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
   // TLS 1.2 with forward secrecy and AEAD only; every suite of 1.3 is such.
@@ -33,7 +33,8 @@ tracker::Result<TlsContext> load_tls(const TlsFiles& files, std::string& problem
   context->use_certificate_chain_file(files.certificate_chain, ec);
   if (ec) return say(problem, "TLS certificate", files.certificate_chain, ec);
   context->use_private_key_file(files.private_key, ssl::context::pem, ec);
-  if (ec) return say(problem, "TLS private key of certificate '" + files.certificate_chain + "',", files.private_key, ec);
+  if (ec)
+    return say(problem, "TLS private key of certificate '" + files.certificate_chain + "',", files.private_key, ec);
   if (!files.client_ca.empty()) {
     context->load_verify_file(files.client_ca, ec);
     if (ec) return say(problem, "TLS client CA", files.client_ca, ec);

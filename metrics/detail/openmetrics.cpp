@@ -42,11 +42,16 @@ void append_escaped(std::string& out, std::string_view text) {
 
 std::string_view type_name(MetricType type) {
   switch (type) {
-    case MetricType::Counter: return "counter";
-    case MetricType::Gauge: return "gauge";
-    case MetricType::Summary: return "summary";
-    case MetricType::Histogram: return "histogram";
-    case MetricType::Untyped: return "unknown";
+    case MetricType::Counter:
+      return "counter";
+    case MetricType::Gauge:
+      return "gauge";
+    case MetricType::Summary:
+      return "summary";
+    case MetricType::Histogram:
+      return "histogram";
+    case MetricType::Untyped:
+      return "unknown";
   }
   return "unknown";
 }
@@ -87,11 +92,16 @@ class Writer {
 
   void samples(MetricType type, const ClientMetric& metric) {
     switch (type) {
-      case MetricType::Counter: return sample("_total", metric, metric.counter.value);
-      case MetricType::Gauge: return sample("", metric, metric.gauge.value);
-      case MetricType::Untyped: return sample("", metric, metric.untyped.value);
-      case MetricType::Histogram: return histogram(metric);
-      case MetricType::Summary: return summary(metric);
+      case MetricType::Counter:
+        return sample("_total", metric, metric.counter.value);
+      case MetricType::Gauge:
+        return sample("", metric, metric.gauge.value);
+      case MetricType::Untyped:
+        return sample("", metric, metric.untyped.value);
+      case MetricType::Histogram:
+        return histogram(metric);
+      case MetricType::Summary:
+        return summary(metric);
     }
   }
 

@@ -66,18 +66,32 @@ TEST(MetricsText, IsCheckedByAPromtoolThatCanComplain) {
 TEST(MetricsText, HasEveryNameOfTheContractFromTheStart) {
   Everything all;
   const std::string text = all.text();
-  for (const char* name :
-       {"tallyd_build_info{", "tallyd_http_requests_total{", "tallyd_http_request_duration_seconds_bucket{",
-        "tallyd_http_connections 0", "tallyd_ingest_events_total{kind=\"boundary\",result=\"accepted\"} 0",
-        "tallyd_ingest_duplicates_total{kind=\"usage\"} 0", "tallyd_boundary_requests_total{decision=\"denied\"} 0",
-        "tallyd_pending_events{kind=\"connection\"} 0", "tallyd_flush_duration_seconds_count 0",
-        "tallyd_flushes_total{result=\"applied\"} 0", "tallyd_flush_last_success_timestamp_seconds 0",
-        "tallyd_journal_bytes 0", "tallyd_journal_sync_duration_seconds_count 0",
-        "tallyd_journal_records_recovered_total 0", "tallyd_db_connections{state=\"idle\"} 0",
-        "tallyd_db_errors_total{class=\"connection\"} 0", "tallyd_authz_decisions_total{decision=\"allow\"} 0",
-        "tallyd_reports_total{result=\"closed\"} 0", "tallyd_usage_events_published_total{result=\"accepted\"} 0",
-        "tallyd_usage_events_pending 0", "tallyd_period 0", "process_cpu_seconds_total ", "process_open_fds ",
-        "process_max_fds ", "process_resident_memory_bytes ", "process_start_time_seconds "}) {
+  for (const char* name : {"tallyd_build_info{",
+                           "tallyd_http_requests_total{",
+                           "tallyd_http_request_duration_seconds_bucket{",
+                           "tallyd_http_connections 0",
+                           "tallyd_ingest_events_total{kind=\"boundary\",result=\"accepted\"} 0",
+                           "tallyd_ingest_duplicates_total{kind=\"usage\"} 0",
+                           "tallyd_boundary_requests_total{decision=\"denied\"} 0",
+                           "tallyd_pending_events{kind=\"connection\"} 0",
+                           "tallyd_flush_duration_seconds_count 0",
+                           "tallyd_flushes_total{result=\"applied\"} 0",
+                           "tallyd_flush_last_success_timestamp_seconds 0",
+                           "tallyd_journal_bytes 0",
+                           "tallyd_journal_sync_duration_seconds_count 0",
+                           "tallyd_journal_records_recovered_total 0",
+                           "tallyd_db_connections{state=\"idle\"} 0",
+                           "tallyd_db_errors_total{class=\"connection\"} 0",
+                           "tallyd_authz_decisions_total{decision=\"allow\"} 0",
+                           "tallyd_reports_total{result=\"closed\"} 0",
+                           "tallyd_usage_events_published_total{result=\"accepted\"} 0",
+                           "tallyd_usage_events_pending 0",
+                           "tallyd_period 0",
+                           "process_cpu_seconds_total ",
+                           "process_open_fds ",
+                           "process_max_fds ",
+                           "process_resident_memory_bytes ",
+                           "process_start_time_seconds "}) {
     EXPECT_THAT(text, HasSubstr(name));
   }
 }
@@ -97,8 +111,9 @@ TEST(MetricsText, ShowsWhatWasCounted) {
   all.reports.published(PublishResult::held, 7);
   const std::string text = all.text();
   for (const char* line :
-       {"tallyd_ingest_events_total{kind=\"boundary\",result=\"accepted\"} 7", "tallyd_boundary_requests_total{decision=\"denied\"} 20",
-        "tallyd_authz_decisions_total{decision=\"allow\"} 1", "tallyd_authz_decisions_total{decision=\"deny\"} 2",
+       {"tallyd_ingest_events_total{kind=\"boundary\",result=\"accepted\"} 7",
+        "tallyd_boundary_requests_total{decision=\"denied\"} 20", "tallyd_authz_decisions_total{decision=\"allow\"} 1",
+        "tallyd_authz_decisions_total{decision=\"deny\"} 2",
         "tallyd_journal_sync_duration_seconds_bucket{le=\"0.00025\"} 0",
         "tallyd_journal_sync_duration_seconds_bucket{le=\"0.0005\"} 1", "tallyd_journal_records_total 5",
         "tallyd_flushes_total{result=\"refused\"} 1", "tallyd_db_errors_total{class=\"timeout\"} 1", "tallyd_period 42",
@@ -110,10 +125,18 @@ TEST(MetricsText, ShowsWhatWasCounted) {
 TEST(MetricsText, TellsRealProcessFigures) {
   Everything all;
   for (const auto& family : all.registry.collect()) {
-    if (family.name == "process_resident_memory_bytes") { EXPECT_GT(family.metric.at(0).gauge.value, 1e6); }
-    if (family.name == "process_start_time_seconds") { EXPECT_GT(family.metric.at(0).gauge.value, 1.6e9); }
-    if (family.name == "process_open_fds") { EXPECT_GE(family.metric.at(0).gauge.value, 3); }
-    if (family.name == "process_max_fds") { EXPECT_GE(family.metric.at(0).gauge.value, 16); }
+    if (family.name == "process_resident_memory_bytes") {
+      EXPECT_GT(family.metric.at(0).gauge.value, 1e6);
+    }
+    if (family.name == "process_start_time_seconds") {
+      EXPECT_GT(family.metric.at(0).gauge.value, 1.6e9);
+    }
+    if (family.name == "process_open_fds") {
+      EXPECT_GE(family.metric.at(0).gauge.value, 3);
+    }
+    if (family.name == "process_max_fds") {
+      EXPECT_GE(family.metric.at(0).gauge.value, 16);
+    }
   }
 }
 
@@ -135,8 +158,12 @@ TEST(OpenMetrics, KeepsTheSamplesOfAFamilyTogetherAndUnique) {
   std::set<std::string> families;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("# TYPE ")) { EXPECT_TRUE(families.insert(line.substr(7, line.find(' ', 7) - 7)).second) << line; }
-    if (!line.starts_with('#')) { EXPECT_TRUE(series.insert(line.substr(0, line.rfind(' '))).second) << line; }
+    if (line.starts_with("# TYPE ")) {
+      EXPECT_TRUE(families.insert(line.substr(7, line.find(' ', 7) - 7)).second) << line;
+    }
+    if (!line.starts_with('#')) {
+      EXPECT_TRUE(series.insert(line.substr(0, line.rfind(' '))).second) << line;
+    }
   }
 }
 
@@ -157,7 +184,9 @@ struct AcceptCase {
 };
 class AcceptHeader : public testing::TestWithParam<AcceptCase> {};
 
-TEST_P(AcceptHeader, ChoosesTheFormat) { EXPECT_EQ(choose_format(GetParam().accept), GetParam().format); }
+TEST_P(AcceptHeader, ChoosesTheFormat) {
+  EXPECT_EQ(choose_format(GetParam().accept), GetParam().format);
+}
 
 INSTANTIATE_TEST_SUITE_P(
     Metrics, AcceptHeader,

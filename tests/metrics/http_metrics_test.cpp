@@ -13,8 +13,12 @@ using testing::HasSubstr;
 constexpr HttpRow kRows[] = {
     {HttpMethod::post, "/events"}, {HttpMethod::get, "/events"}, {HttpMethod::delete_, "/tokens/{id}"}};
 
-std::string text(const Registry& registry) { return expose(registry.collect(), Format::text); }
-std::size_t lines(const std::string& text) { return static_cast<std::size_t>(std::ranges::count(text, '\n')); }
+std::string text(const Registry& registry) {
+  return expose(registry.collect(), Format::text);
+}
+std::size_t lines(const std::string& text) {
+  return static_cast<std::size_t>(std::ranges::count(text, '\n'));
+}
 
 TEST(HttpMetrics, NumbersRoutesByPattern) {
   Registry registry;

@@ -18,7 +18,7 @@ class MemoryJournal final : public tracker::JournalReader {
 
   tracker::Lsn append(tracker::RecordType type, std::string payload, tracker::WallTime at = {}) {
     const tracker::Chain before = entries_.empty() ? 0 : entries_.back().chain;
-    const tracker::Chain chain = std::hash<std::string>{}(payload) * 31 + before * 1099511628211ULL + 7;
+    const tracker::Chain chain = std::hash<std::string>{}(payload)*31 + before * 1099511628211ULL + 7;
     entries_.push_back({chain, type, at, std::move(payload)});
     return entries_.size();
   }
@@ -36,7 +36,8 @@ class MemoryJournal final : public tracker::JournalReader {
     std::size_t bytes = 0;
     for (tracker::Lsn lsn = after + 1; lsn <= last() && lsn <= upto; ++lsn) {
       const Entry& entry = at(lsn);
-      if (bytes > max_bytes || !sink({lsn, entry.chain, entry.type, entry.at, std::as_bytes(std::span(entry.payload))})) {
+      if (bytes > max_bytes ||
+          !sink({lsn, entry.chain, entry.type, entry.at, std::as_bytes(std::span(entry.payload))})) {
         end.more = true;
         break;
       }

@@ -6,8 +6,8 @@
 
 namespace tally::test {
 
-/// The database as accounting.md section 5 describes it, in memory and one statement at a time: what PgStore's statement must
-/// mean. Every applied batch is kept as multiplicities, so that a loss cannot cancel a double count.
+/// The database as accounting.md section 5 describes it, in memory and one statement at a time: what PgStore's
+/// statement must mean. Every applied batch is kept as multiplicities, so that a loss cannot cancel a double count.
 class MemoryStore {
  public:
   struct Period {

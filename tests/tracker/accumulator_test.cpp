@@ -12,8 +12,12 @@ using test::boundary_payload;
 using test::id;
 using test::keyed_payload;
 
-auto bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
-WallTime at_second(std::int64_t second) { return WallTime(std::chrono::seconds(second)); }
+auto bytes(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
+WallTime at_second(std::int64_t second) {
+  return WallTime(std::chrono::seconds(second));
+}
 
 TEST(Accumulator, SumsRequestsAndListsEachNewIdOnce) {
   Accumulator accumulator;
@@ -93,7 +97,8 @@ TEST(Accumulator, NoticesPayloadsThatDoNotDecode) {
   const auto good = boundary_payload({{id(1), id(2), 300, 70000}});
   for (std::size_t size = 0; size < good.size(); ++size) {
     Accumulator accumulator;
-    EXPECT_EQ(accumulator.add(RecordType::boundary, bytes(good).first(size), {}), Accumulator::Added::malformed) << size;
+    EXPECT_EQ(accumulator.add(RecordType::boundary, bytes(good).first(size), {}), Accumulator::Added::malformed)
+        << size;
   }
   Accumulator accumulator;
   EXPECT_EQ(accumulator.add(RecordType::boundary, bytes(good + "x"), {}), Accumulator::Added::malformed);
@@ -103,7 +108,8 @@ TEST(Accumulator, NoticesPayloadsThatDoNotDecode) {
 TEST(Accumulator, RemembersWhenIncrementsWereAppendedInABoundedList) {
   Accumulator accumulator;
   const auto payload = boundary_payload({{id(1), id(2), 1, 0}, {id(1), id(2), 1, 0}});
-  for (int second = 0; second < 5000; ++second) accumulator.add(RecordType::boundary, bytes(payload), at_second(second));
+  for (int second = 0; second < 5000; ++second)
+    accumulator.add(RecordType::boundary, bytes(payload), at_second(second));
   const FlushBatch batch = accumulator.take();
   EXPECT_LE(batch.appended.size(), 512u);
   std::uint64_t total = 0;

@@ -1,6 +1,6 @@
-// Seeded random histories of one or two replicas against the store's rules: every acknowledged increment must be in exactly
-// one period, and a period's ids must be the union of the ids of the increments that it counts.
-// TALLY_SEED and TALLY_HISTORIES (environment) repeat one seed or run more.
+// Seeded random histories of one or two replicas against the store's rules: every acknowledged increment must be in
+// exactly one period, and a period's ids must be the union of the ids of the increments that it counts. TALLY_SEED and
+// TALLY_HISTORIES (environment) repeat one seed or run more.
 
 #include <gtest/gtest.h>
 
@@ -39,7 +39,10 @@ struct Process {
 
 class History {
  public:
-  explicit History(std::uint64_t seed) : random_(seed) { start(); start(); }
+  explicit History(std::uint64_t seed) : random_(seed) {
+    start();
+    start();
+  }
 
   void run(int steps) {
     for (int i = 0; i < steps && !testing::Test::HasFatalFailure(); ++i) step();
@@ -57,12 +60,23 @@ class History {
   void step() {
     Process& process = *processes_[draw(processes_.size())];
     switch (draw(12)) {
-      case 0: case 1: case 2: case 3: return append(process);
-      case 4: return cut(process);
-      case 5: if (chance(3)) close(); return;
-      case 6: if (chance(10)) kill(process); return;
-      case 7: return commit_a_late_one();
-      default: return drive(process, true);
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+        return append(process);
+      case 4:
+        return cut(process);
+      case 5:
+        if (chance(3)) close();
+        return;
+      case 6:
+        if (chance(10)) kill(process);
+        return;
+      case 7:
+        return commit_a_late_one();
+      default:
+        return drive(process, true);
     }
   }
 
@@ -103,7 +117,8 @@ class History {
     for (Shard& shard : process.shards) parts.push_back(shard.cut(process.epoch));
     const Lsn from = std::exchange(process.cut_at, process.journal.last());
     process.flush.gathered(join(std::move(parts), from,
-                                Cut{.stream = process.stream, .upto = process.cut_at, .chain = process.journal.chain()}, 8));
+                                Cut{.stream = process.stream, .upto = process.cut_at, .chain = process.journal.chain()},
+                                8));
   }
 
   void close() {
@@ -145,10 +160,14 @@ class History {
       return flush.failed(chance(2) ? Errc::store_unavailable : Errc::serialization);
     }
     switch (action.what) {
-      case Do::nothing: return;
-      case Do::halt: FAIL() << to_string(flush.alarm());
-      case Do::set_aside: FAIL() << "nothing is refused here";
-      case Do::read_row: return flush.row(store_.read(process.stream));
+      case Do::nothing:
+        return;
+      case Do::halt:
+        FAIL() << to_string(flush.alarm());
+      case Do::set_aside:
+        FAIL() << "nothing is refused here";
+      case Do::read_row:
+        return flush.row(store_.read(process.stream));
       case Do::find_registration: {
         bool found = false;
         for (Lsn lsn = 1; lsn <= process.journal.last(); ++lsn)
@@ -164,7 +183,8 @@ class History {
           process.shards[0].track(record);
         }
         return flush.registered();
-      case Do::check_chain: return flush.chain(process.journal.chain_at(process.stream, action.upto));
+      case Do::check_chain:
+        return flush.chain(process.journal.chain_at(process.stream, action.upto));
       case Do::read_journal: {
         auto batch = rebuild_batch(process.journal, process.stream, action.from,
                                    action.from ? process.journal.at(action.from).chain : 0, action.upto, action.records,

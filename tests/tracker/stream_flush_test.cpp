@@ -24,8 +24,12 @@ Gathered gathered(Lsn from, Lsn upto, std::uint64_t epoch, Chain chain = 1) {
   return part;
 }
 
-FlushAnswer applied_in(PeriodId period) { return {.clock = period, .ids_epoch = 0, .applied = period}; }
-FlushAnswer refused(PeriodId clock) { return {.clock = clock}; }
+FlushAnswer applied_in(PeriodId period) {
+  return {.clock = period, .ids_epoch = 0, .applied = period};
+}
+FlushAnswer refused(PeriodId clock) {
+  return {.clock = clock};
+}
 
 StreamRow row_at(Lsn applied, Chain chain, PeriodId clock = 1) {
   return {.applied_lsn = applied, .chain = chain, .clock = clock};

@@ -28,7 +28,8 @@ std::string to_hex(std::span<const std::uint8_t> bytes) {
 std::array<std::uint8_t, 32> from_hex(std::string_view text) {
   std::array<std::uint8_t, 32> bytes{};
   if (text.size() != 64) throw std::invalid_argument("hash");
-  for (std::size_t i = 0; i < 32; ++i) bytes[i] = static_cast<std::uint8_t>(std::stoi(std::string(text.substr(2 * i, 2)), nullptr, 16));
+  for (std::size_t i = 0; i < 32; ++i)
+    bytes[i] = static_cast<std::uint8_t>(std::stoi(std::string(text.substr(2 * i, 2)), nullptr, 16));
   return bytes;
 }
 

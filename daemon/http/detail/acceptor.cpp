@@ -42,7 +42,9 @@ Peer peer_of(const sockaddr_storage& from) {
 }
 
 /// Each holds a descriptor until it was answered. Where those are short they are the journal's and the database's.
-std::size_t most_turned_away(const Slots& slots) { return std::clamp<std::size_t>(slots.most() / 4, 1, kMostTurnedAway); }
+std::size_t most_turned_away(const Slots& slots) {
+  return std::clamp<std::size_t>(slots.most() / 4, 1, kMostTurnedAway);
+}
 
 Response turned_away(std::string_view why) {
   Response answer = retry_later(Status::service_unavailable, why, std::chrono::seconds(1));
@@ -55,7 +57,9 @@ Response turned_away(std::string_view why) {
 Acceptor::Acceptor(IoThread& thread, const Listener& listener, int descriptor)
     : thread_(thread), listener_(listener), socket_(thread.executor(), descriptor), pause_(thread.executor()) {}
 
-void Acceptor::start() { wait(); }
+void Acceptor::start() {
+  wait();
+}
 
 void Acceptor::wait() {
   socket_.async_wait(boost::asio::posix::descriptor_base::wait_read, [this](const error_code& ec) {
@@ -75,17 +79,21 @@ void Acceptor::take_some() {
 Acceptor::Taken Acceptor::take_one() {
   sockaddr_storage from{};
   socklen_t size = sizeof from;
-  const int descriptor = accept4(socket_.native_handle(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  const int descriptor =
+      accept4(socket_.native_handle(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (descriptor < 0) {
     switch (errno) {
       case EMFILE:
       case ENFILE:
       case ENOBUFS:
-      case ENOMEM: return Taken::no_resources;
+      case ENOMEM:
+        return Taken::no_resources;
       case EAGAIN:
       case EBADF:
-      case EINVAL: return Taken::none;
-      default: return Taken::one;  // it concerns the one connection that could not be handed out
+      case EINVAL:
+        return Taken::none;
+      default:
+        return Taken::one;  // it concerns the one connection that could not be handed out
     }
   }
   if (short_of_resources_) {
@@ -111,7 +119,8 @@ void Acceptor::welcome(int descriptor, const sockaddr_storage& from) {
   }
   error_code ec;
   Socket socket(thread_.executor());
-  if (verdict == SlotVerdict::admitted || (!listener_.tls && shared.slots.turned_away() <= most_turned_away(shared.slots))) {
+  if (verdict == SlotVerdict::admitted ||
+      (!listener_.tls && shared.slots.turned_away() <= most_turned_away(shared.slots))) {
     socket.assign(boost::asio::generic::stream_protocol(from.ss_family, 0), descriptor, ec);
   }
   if (!socket.is_open()) {
@@ -119,14 +128,16 @@ void Acceptor::welcome(int descriptor, const sockaddr_storage& from) {
     return;
   }
   socket.native_non_blocking(true, ec);
-  Session& session =
-      thread_.add(listener_.tls
-                      ? tls_session(thread_, listener_, std::move(peer), std::move(slot), std::move(socket), shared.tls())
-                      : plain_session(thread_, listener_, std::move(peer), std::move(slot), std::move(socket)));
+  Session& session = thread_.add(
+      listener_.tls ? tls_session(thread_, listener_, std::move(peer), std::move(slot), std::move(socket), shared.tls())
+                    : plain_session(thread_, listener_, std::move(peer), std::move(slot), std::move(socket)));
   switch (verdict) {
-    case SlotVerdict::admitted: return session.start();
-    case SlotVerdict::too_many: return session.start_refusing(turned_away("too many connections"));
-    case SlotVerdict::too_many_of_peer: return session.start_refusing(turned_away("too many connections from this address"));
+    case SlotVerdict::admitted:
+      return session.start();
+    case SlotVerdict::too_many:
+      return session.start_refusing(turned_away("too many connections"));
+    case SlotVerdict::too_many_of_peer:
+      return session.start_refusing(turned_away("too many connections from this address"));
   }
 }
 
@@ -135,8 +146,9 @@ void Acceptor::back_off() {
   shared.metrics.limit_reached(thread_.index(), HttpLimit::descriptors);
   if (!short_of_resources_) {
     short_of_resources_ = true;
-    daemon::log::warn("cannot accept connections", {{"listen", listener_.endpoint.to_string()},
-                                                    {"error", error_code(errno, boost::system::system_category()).message()}});
+    daemon::log::warn("cannot accept connections",
+                      {{"listen", listener_.endpoint.to_string()},
+                       {"error", error_code(errno, boost::system::system_category()).message()}});
   }
   pause_.expires_after(kPause);
   pause_.async_wait([this](const error_code& ec) {

@@ -12,7 +12,9 @@ int hex_digit(char c) noexcept {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-bool is_text(char c) noexcept { return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7F); }
+bool is_text(char c) noexcept {
+  return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7F);
+}
 
 }  // namespace
 
@@ -69,22 +71,30 @@ ChunkDecoder::State ChunkDecoder::step(char c) noexcept {
       digits_ = 0;
       at_ = At::size;
       [[fallthrough]];
-    case At::size: return size_digit(c);
-    case At::extension: return framing_text(c, At::size_lf);
+    case At::size:
+      return size_digit(c);
+    case At::extension:
+      return framing_text(c, At::size_lf);
     case At::size_lf:
       if (left_ > limit_ - decoded_) return State::too_large;
       return expect('\n', left_ == 0 ? At::trailer_start : At::data);
-    case At::data_cr: return expect('\r', At::data_lf);
-    case At::data_lf: return expect('\n', At::size_start);
+    case At::data_cr:
+      return expect('\r', At::data_lf);
+    case At::data_lf:
+      return expect('\n', At::size_start);
     case At::trailer_start:
       if (c == '\r') return expect('\r', At::last_lf);
       if (c == ' ' || c == '\t') return State::malformed;
       at_ = At::trailer;
       [[fallthrough]];
-    case At::trailer: return framing_text(c, At::trailer_lf);
-    case At::trailer_lf: return expect('\n', At::trailer_start);
-    case At::last_lf: return c == '\n' ? State::done : State::malformed;
-    case At::data: break;  // `feed` copies it
+    case At::trailer:
+      return framing_text(c, At::trailer_lf);
+    case At::trailer_lf:
+      return expect('\n', At::trailer_start);
+    case At::last_lf:
+      return c == '\n' ? State::done : State::malformed;
+    case At::data:
+      break;  // `feed` copies it
   }
   return State::malformed;
 }

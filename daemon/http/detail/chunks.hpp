@@ -4,8 +4,8 @@
 
 namespace tally::http::detail {
 
-/// Decodes a chunked body in place: what it leaves is a prefix of what it was given. Extensions and trailers are checked for
-/// form, limited in size and thrown away.
+/// Decodes a chunked body in place: what it leaves is a prefix of what it was given. Extensions and trailers are
+/// checked for form, limited in size and thrown away.
 class ChunkDecoder {
  public:
   enum class State : std::uint8_t { more, done, malformed, too_large };
@@ -22,7 +22,17 @@ class ChunkDecoder {
 
  private:
   enum class At : std::uint8_t {
-    size_start, size, extension, size_lf, data, data_cr, data_lf, trailer_start, trailer, trailer_lf, last_lf
+    size_start,
+    size,
+    extension,
+    size_lf,
+    data,
+    data_cr,
+    data_lf,
+    trailer_start,
+    trailer,
+    trailer_lf,
+    last_lf
   };
   static constexpr std::size_t kMostFraming = 16 * 1024;  ///< bytes of extensions and trailers in one body
 

@@ -15,9 +15,13 @@ using boost::system::error_code;
 using BeastView = beast::string_view;
 using BeastField = beast::http::field;
 
-std::string_view plain(BeastView text) { return {text.data(), text.size()}; }
+std::string_view plain(BeastView text) {
+  return {text.data(), text.size()};
+}
 
-bool is_alphanumeric(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+bool is_alphanumeric(char c) {
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
 
 bool is_token_char(char c) {
   static constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
@@ -104,13 +108,21 @@ class Parser final : public beast::http::basic_parser<true> {
       case BeastField::expect:
         (beast::iequals(value, "100-continue") ? head_.expects_continue : head_.unknown_expectation) = true;
         break;
-      case BeastField::content_type: once(head_.content_type, value, "more than one Content-Type", ec); break;
-      case BeastField::content_encoding: once(head_.content_encoding, value, "more than one Content-Encoding", ec); break;
-      case BeastField::authorization: once(head_.authorization, value, "more than one Authorization", ec); break;
-      case BeastField::unknown:
-        if (head_.request_id.empty() && beast::iequals(text, "X-Request-Id") && is_sane_id(value)) head_.request_id = value;
+      case BeastField::content_type:
+        once(head_.content_type, value, "more than one Content-Type", ec);
         break;
-      default: break;
+      case BeastField::content_encoding:
+        once(head_.content_encoding, value, "more than one Content-Encoding", ec);
+        break;
+      case BeastField::authorization:
+        once(head_.authorization, value, "more than one Authorization", ec);
+        break;
+      case BeastField::unknown:
+        if (head_.request_id.empty() && beast::iequals(text, "X-Request-Id") && is_sane_id(value))
+          head_.request_id = value;
+        break;
+      default:
+        break;
     }
   }
 

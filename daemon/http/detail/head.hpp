@@ -49,15 +49,16 @@ struct HeadFault {
   explicit operator bool() const noexcept { return status != Status{}; }
 };
 
-/// Where the header section that starts at `text` ends (behind its empty line), or 0 if that is not in `text` yet. The first
-/// `searched` bytes were looked at before.
+/// Where the header section that starts at `text` ends (behind its empty line), or 0 if that is not in `text` yet. The
+/// first `searched` bytes were looked at before.
 std::size_t find_head_end(std::string_view text, std::size_t searched) noexcept;
 
 /// Looks at a head that may not be complete yet: is it already certain that it will be refused?
 HeadFault check_partial(std::string_view text, const Limits& limits) noexcept;
 
 /// Parses a complete head. Refused is whatever two parsers could frame differently: Content-Length beside
-/// Transfer-Encoding, any coding but `chunked`, several or odd lengths, folded lines, line feeds without carriage returns.
+/// Transfer-Encoding, any coding but `chunked`, several or odd lengths, folded lines, line feeds without carriage
+/// returns.
 HeadFault parse_head(std::string_view text, const Limits& limits, Head& head);
 
 }  // namespace tally::http::detail

@@ -14,7 +14,9 @@ Inflate::Inflate() {
   if (inflateInit2(&stream_, kGzipOnly) != Z_OK) throw std::bad_alloc();
 }
 
-Inflate::~Inflate() { inflateEnd(&stream_); }
+Inflate::~Inflate() {
+  inflateEnd(&stream_);
+}
 
 Inflate::Outcome Inflate::run(std::string_view in, std::size_t limit, Buffer& out, std::size_t& size) {
   size = 0;

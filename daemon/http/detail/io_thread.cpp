@@ -41,8 +41,13 @@ void Shared::set_tls(TlsContext context) {
 }
 
 IoThread::IoThread(Shared& shared, std::uint32_t index)
-    : shared_(shared), index_(index), context_(std::in_place, BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO), timer_(executor()),
-      date_(date_header(shared.clock.wall())), next_id_(random_word()), waste_(kWaste) {}
+    : shared_(shared),
+      index_(index),
+      context_(std::in_place, BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO),
+      timer_(executor()),
+      date_(date_header(shared.clock.wall())),
+      next_id_(random_word()),
+      waste_(kWaste) {}
 
 IoThread::~IoThread() {
   stop();

@@ -42,7 +42,8 @@ struct Shared {
   TlsContext tls_;
 };
 
-/// One event loop, its connections, and what they take turns in using. All but `ticks` and posting belongs to its thread.
+/// One event loop, its connections, and what they take turns in using. All but `ticks` and posting belongs to its
+/// thread.
 class IoThread {
  public:
   using Executor = boost::asio::io_context::executor_type;

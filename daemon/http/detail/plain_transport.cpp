@@ -61,7 +61,8 @@ class PlainSession final : public Session {
 
 }  // namespace
 
-std::unique_ptr<Session> plain_session(IoThread& thread, const Listener& listener, Peer peer, Slot slot, Socket socket) {
+std::unique_ptr<Session> plain_session(IoThread& thread, const Listener& listener, Peer peer, Slot slot,
+                                       Socket socket) {
   return std::make_unique<PlainSession>(thread, listener, std::move(peer), std::move(slot), std::move(socket));
 }
 

@@ -17,7 +17,8 @@ std::string_view status_line(Status status) {
     std::array<std::string, kPastStatus - kFirstStatus> lines;
     for (unsigned code = kFirstStatus; code < kPastStatus; ++code) {
       const auto reason = boost::beast::http::obsolete_reason(boost::beast::http::int_to_status(code));
-      lines[code - kFirstStatus] = fmt::format("HTTP/1.1 {} {}\r\n", code, std::string_view(reason.data(), reason.size()));
+      lines[code - kFirstStatus] =
+          fmt::format("HTTP/1.1 {} {}\r\n", code, std::string_view(reason.data(), reason.size()));
     }
     return lines;
   }();

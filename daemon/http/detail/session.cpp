@@ -26,12 +26,18 @@ constexpr std::size_t kKeptOutput = 64 * 1024;
 metrics::HttpMethod metric_method(Verb verb) noexcept {
   using metrics::HttpMethod;
   switch (verb) {
-    case Verb::get: return HttpMethod::get;
-    case Verb::head: return HttpMethod::head;
-    case Verb::post: return HttpMethod::post;
-    case Verb::put: return HttpMethod::put;
-    case Verb::delete_: return HttpMethod::delete_;
-    default: return HttpMethod::other;
+    case Verb::get:
+      return HttpMethod::get;
+    case Verb::head:
+      return HttpMethod::head;
+    case Verb::post:
+      return HttpMethod::post;
+    case Verb::put:
+      return HttpMethod::put;
+    case Verb::delete_:
+      return HttpMethod::delete_;
+    default:
+      return HttpMethod::other;
   }
 }
 
@@ -98,18 +104,26 @@ void Session::run() {
 bool Session::advance() {
   if (writing_) return false;
   switch (phase_) {
-    case Phase::head: return take_head();
-    case Phase::body: return take_body();
-    case Phase::answered: return end_exchange();
-    case Phase::admitted: admitted(); return true;
+    case Phase::head:
+      return take_head();
+    case Phase::body:
+      return take_body();
+    case Phase::answered:
+      return end_exchange();
+    case Phase::admitted:
+      admitted();
+      return true;
     case Phase::admission:
-    case Phase::handling: flush(); return false;
+    case Phase::handling:
+      flush();
+      return false;
     case Phase::lingering:
       if (!reading_) read(thread_.waste().data(), thread_.waste().capacity());
       return false;
     case Phase::handshake:
     case Phase::parting:
-    case Phase::ended: return false;
+    case Phase::ended:
+      return false;
   }
   return false;
 }
@@ -143,7 +157,9 @@ void Session::on_read(const boost::system::error_code& ec, std::size_t size) {
     cut();
   }
   switch (phase_) {
-    case Phase::head: end_ += size; break;
+    case Phase::head:
+      end_ += size;
+      break;
     case Phase::body:
       if (head_.chunked) {
         feed_chunks(size);
@@ -155,13 +171,15 @@ void Session::on_read(const boost::system::error_code& ec, std::size_t size) {
       lingered_ += size;
       if (input_ended_ || lingered_ > thread_.shared().limits.linger) begin_farewell();
       break;
-    default: break;
+    default:
+      break;
   }
   run();
   reap();
 }
 
-/// Sends what has been gathered. True when all of it is with the kernel; else the rest is on its way, or the end has come.
+/// Sends what has been gathered. True when all of it is with the kernel; else the rest is on its way, or the end has
+/// come.
 bool Session::flush() {
   if (writing_) return false;
   if (out_.size() == 0) return true;
@@ -251,7 +269,8 @@ bool Session::end_exchange() {
   return true;
 }
 
-/// The last answer is out. If the client may still be sending, closing now could make the kernel throw that answer away.
+/// The last answer is out. If the client may still be sending, closing now could make the kernel throw that answer
+/// away.
 void Session::begin_farewell() {
   if (phase_ == Phase::answered && unread_ && !input_ended_) {
     shut_down_writing();
@@ -333,17 +352,22 @@ void Session::deadline_passed() {
     case Phase::handshake:
       limit_reached(metrics::HttpLimit::header_deadline);
       return cut();
-    case Phase::lingering: return begin_farewell();
-    case Phase::parting: return cut();
+    case Phase::lingering:
+      return begin_farewell();
+    case Phase::parting:
+      return cut();
     case Phase::admission:
     case Phase::admitted:
     case Phase::handling:
     case Phase::answered:
-    case Phase::ended: return;
+    case Phase::ended:
+      return;
   }
 }
 
-Session::Executor Session::executor() noexcept { return thread_.executor(); }
+Session::Executor Session::executor() noexcept {
+  return thread_.executor();
+}
 
 void Session::finish(Response&& response) {
   pending_ = false;
@@ -374,8 +398,9 @@ void Session::log_failure(std::exception_ptr what) noexcept {
   } catch (...) {
     reason = "unknown";
   }
-  daemon::log::error("request failed",
-                     {{"route", listener_.service.routes()[route_].pattern}, {"request_id", request_.id}, {"error", reason}});
+  daemon::log::error(
+      "request failed",
+      {{"route", listener_.service.routes()[route_].pattern}, {"request_id", request_.id}, {"error", reason}});
 }
 
 }  // namespace tally::http::detail

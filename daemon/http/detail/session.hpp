@@ -69,7 +69,18 @@ class Session : public Exchange, public boost::intrusive::list_base_hook<> {
   int operations_ = 0;  ///< begun and not ended
 
  private:
-  enum class Phase : std::uint8_t { handshake, head, admission, admitted, body, handling, answered, lingering, parting, ended };
+  enum class Phase : std::uint8_t {
+    handshake,
+    head,
+    admission,
+    admitted,
+    body,
+    handling,
+    answered,
+    lingering,
+    parting,
+    ended
+  };
 
   void run();
   bool advance();
@@ -112,21 +123,21 @@ class Session : public Exchange, public boost::intrusive::list_base_hook<> {
   bool running_ = false;
   bool reading_ = false;
   bool writing_ = false;
-  bool pending_ = false;       ///< a handler or the gate has the request
-  bool input_ended_ = false;   ///< the client has closed its sending side
-  bool in_head_ = false;       ///< some of a head is there, and its deadline runs
-  bool close_after_ = false;   ///< this exchange is the last
-  bool unread_ = false;        ///< the client may still be sending what nobody will read
-  bool served_ = false;        ///< at least one request has come in
+  bool pending_ = false;      ///< a handler or the gate has the request
+  bool input_ended_ = false;  ///< the client has closed its sending side
+  bool in_head_ = false;      ///< some of a head is there, and its deadline runs
+  bool close_after_ = false;  ///< this exchange is the last
+  bool unread_ = false;       ///< the client may still be sending what nobody will read
+  bool served_ = false;       ///< at least one request has come in
   bool failure_logged_ = false;
-  int burst_ = 0;              ///< requests answered without going back to the event loop
+  int burst_ = 0;  ///< requests answered without going back to the event loop
 
   // Input: one request's head at a time, and what came in behind it.
   Buffer input_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
-  std::size_t searched_ = 0;  ///< bytes from begin_ on that hold no end of a head
-  std::size_t next_ = 0;      ///< where the next request begins
+  std::size_t searched_ = 0;       ///< bytes from begin_ on that hold no end of a head
+  std::size_t next_ = 0;           ///< where the next request begins
   std::uint64_t unread_body_ = 0;  ///< of this request, from next_ on
   Head head_;
   Request request_;
@@ -147,7 +158,7 @@ class Session : public Exchange, public boost::intrusive::list_base_hook<> {
 
   struct Output {
     std::string text;
-    std::string body;            ///< follows `text`: a body too large to be copied into it
+    std::string body;             ///< follows `text`: a body too large to be copied into it
     std::string_view fixed_body;  ///< the same, when it is constant text
     std::string_view tail() const noexcept { return fixed_body.empty() ? std::string_view(body) : fixed_body; }
     std::size_t size() const noexcept { return text.size() + tail().size(); }

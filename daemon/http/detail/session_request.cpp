@@ -21,7 +21,9 @@ std::string_view trim(std::string_view text) noexcept {
   return text;
 }
 
-bool same_word(std::string_view a, std::string_view b) noexcept { return boost::beast::iequals(a, b); }
+bool same_word(std::string_view a, std::string_view b) noexcept {
+  return boost::beast::iequals(a, b);
+}
 
 /// JSON is UTF-8; a client that says its text is something else would be misread.
 bool is_utf8_or_silent(std::string_view parameters) noexcept {
@@ -32,7 +34,8 @@ bool is_utf8_or_silent(std::string_view parameters) noexcept {
     const std::size_t equals = parameter.find('=');
     if (equals == parameter.npos || !same_word(parameter.substr(0, equals), "charset")) continue;
     std::string_view charset = parameter.substr(equals + 1);
-    if (charset.size() >= 2 && charset.front() == '"' && charset.back() == '"') charset = charset.substr(1, charset.size() - 2);
+    if (charset.size() >= 2 && charset.front() == '"' && charset.back() == '"')
+      charset = charset.substr(1, charset.size() - 2);
     return same_word(charset, "utf-8") || same_word(charset, "us-ascii");
   }
   return true;
@@ -142,7 +145,8 @@ void Session::ask_gate() {
                           if (phase_ != Phase::ended) {
                             if (failure) {
                               log_failure(std::move(failure));
-                              refuse(Status::internal_server_error, "this is a fault of the server; its log tells more");
+                              refuse(Status::internal_server_error,
+                                     "this is a fault of the server; its log tells more");
                             } else if (refusal) {
                               refuse(std::move(*refusal));
                             } else {
@@ -156,11 +160,13 @@ void Session::ask_gate() {
 }
 
 void Session::admitted() {
-  if (head_.unknown_expectation) return refuse(Status::expectation_failed, "the only expectation met here is 100-continue");
+  if (head_.unknown_expectation)
+    return refuse(Status::expectation_failed, "the only expectation met here is 100-continue");
   if (!head_.has_body()) return body_complete({});
   if (!choose_type()) return refuse(Status::unsupported_media_type, "this route does not take that Content-Type");
   const std::string_view encoding = head_.content_encoding;
-  if (!encoding.empty() && !same_word(encoding, "gzip") && !same_word(encoding, "x-gzip") && !same_word(encoding, "identity")) {
+  if (!encoding.empty() && !same_word(encoding, "gzip") && !same_word(encoding, "x-gzip") &&
+      !same_word(encoding, "identity")) {
     Response answer = problem(Status::unsupported_media_type, "the only Content-Encoding taken here is gzip");
     answer.add_header("Accept-Encoding", "gzip");
     return refuse(std::move(answer));
@@ -232,7 +238,8 @@ void Session::feed_chunks(std::size_t size) {
   std::size_t taken = 0;
   const std::size_t raw_at = chunks_.decoded();
   switch (chunks_.feed(body_.data(), size, taken)) {
-    case ChunkDecoder::State::more: return;
+    case ChunkDecoder::State::more:
+      return;
     case ChunkDecoder::State::done:
       chunks_done_ = true;
       surplus_at_ = raw_at + taken;
@@ -269,8 +276,8 @@ bool Session::take_body() {
 
 void Session::read_body() {
   const std::size_t have = head_.chunked ? chunks_.decoded() : body_have_;
-  const std::size_t most = head_.chunked ? thread_.shared().limits.body + kChunkRoom
-                                         : static_cast<std::size_t>(*head_.content_length);
+  const std::size_t most =
+      head_.chunked ? thread_.shared().limits.body + kChunkRoom : static_cast<std::size_t>(*head_.content_length);
   if (body_.capacity() - have < (head_.chunked ? kChunkRoom / 4 : 1) && body_.capacity() < most &&
       !thread_.grow(body_, std::min(most, body_.capacity() * 2), have)) {
     return refuse_for(HttpLimit::bodies, Status::service_unavailable, "too many large requests at once");
@@ -292,8 +299,10 @@ void Session::body_complete(std::string_view body) {
     const auto outcome = thread_.inflate().run(body, thread_.shared().limits.body, inflated_, size);
     thread_.has_grown(inflated_.capacity() - reserved);
     switch (outcome) {
-      case Inflate::Outcome::ok: break;
-      case Inflate::Outcome::broken: return refuse(Status::bad_request, "the body is not a complete gzip stream");
+      case Inflate::Outcome::ok:
+        break;
+      case Inflate::Outcome::broken:
+        return refuse(Status::bad_request, "the body is not a complete gzip stream");
       case Inflate::Outcome::too_large:
         return refuse_for(HttpLimit::body, Status::payload_too_large, "the decoded body is too large");
     }
@@ -317,7 +326,8 @@ void Session::handle() {
   }
 }
 
-/// An answer that needs no handler. What is left of the body is skipped if it is here already, else the connection ends.
+/// An answer that needs no handler. What is left of the body is skipped if it is here already, else the connection
+/// ends.
 void Session::refuse(Response answer) {
   if (unread_body_ > end_ - next_) {
     close_after_ = unread_ = true;

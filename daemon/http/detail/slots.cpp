@@ -7,7 +7,10 @@
 namespace tally::http::detail {
 
 Slot::Slot(Slot&& other) noexcept
-    : slots_(std::exchange(other.slots_, nullptr)), verdict_(other.verdict_), of_peer_(other.of_peer_), key_(other.key_) {}
+    : slots_(std::exchange(other.slots_, nullptr)),
+      verdict_(other.verdict_),
+      of_peer_(other.of_peer_),
+      key_(other.key_) {}
 
 Slot& Slot::operator=(Slot&& other) noexcept {
   if (this == &other) return *this;
@@ -23,7 +26,9 @@ void Slot::release() noexcept {
   if (Slots* slots = std::exchange(slots_, nullptr)) slots->give_back(*this);
 }
 
-std::size_t Slots::Hash::operator()(const Slot::Key& key) const noexcept { return boost::hash_range(key.begin(), key.end()); }
+std::size_t Slots::Hash::operator()(const Slot::Key& key) const noexcept {
+  return boost::hash_range(key.begin(), key.end());
+}
 
 Slot Slots::take(const Peer& peer) {
   Slot slot;

@@ -12,7 +12,9 @@ using boost::system::error_code;
 class TlsSession final : public Session {
  public:
   TlsSession(IoThread& thread, const Listener& listener, Peer peer, Slot slot, Socket socket, const TlsContext& context)
-      : Session(thread, listener, std::move(peer), std::move(slot)), context_(context), stream_(std::move(socket), *context) {}
+      : Session(thread, listener, std::move(peer), std::move(slot)),
+        context_(context),
+        stream_(std::move(socket), *context) {}
 
   void drop_transport() noexcept override { close(); }
 

@@ -10,7 +10,8 @@
 namespace tally::http::detail {
 
 /// TCP or Unix alike. Not `any_io_executor`: asking it costs every operation a little.
-using Socket = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
+using Socket =
+    boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
 
 std::unique_ptr<Session> plain_session(IoThread& thread, const Listener& listener, Peer peer, Slot slot, Socket socket);
 std::unique_ptr<Session> tls_session(IoThread& thread, const Listener& listener, Peer peer, Slot slot, Socket socket,

@@ -1,7 +1,7 @@
 #include "daemon/api/openapi.hpp"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include "daemon/api/context.hpp"
 
@@ -22,11 +22,14 @@ std::set<std::string> described() {
   std::set<std::string> all;
   const boost::json::value description = boost::json::parse(kOpenApi);
   for (const auto& path : description.at("paths").as_object())
-    for (const auto& operation : path.value().as_object()) all.insert(std::string(operation.key()) + " " + std::string(path.key()));
+    for (const auto& operation : path.value().as_object())
+      all.insert(std::string(operation.key()) + " " + std::string(path.key()));
   return all;
 }
 
-TEST(OpenApi, DescribesExactlyTheRoutesThatAreOffered) { EXPECT_EQ(described(), offered()); }
+TEST(OpenApi, DescribesExactlyTheRoutesThatAreOffered) {
+  EXPECT_EQ(described(), offered());
+}
 
 TEST(OpenApi, SaysWhichRoutesNeedNoToken) {
   const auto paths = boost::json::parse(kOpenApi).at("paths").as_object();

@@ -1,7 +1,7 @@
 #include "daemon/api/render.hpp"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 namespace tally::daemon::api {
 namespace {
@@ -22,8 +22,9 @@ TEST(Render, AReportHasTheDocumentedMembersAndKeepsLargeSumsWhole) {
   const std::string text = to_json(report);
   EXPECT_NE(text.find(R"("allowed_requests":45035996273704955000)"), std::string::npos);
   const auto object = boost::json::parse(text).as_object();
-  for (const char* member : {"period", "started_at", "ended_at", "replicas", "allowed_requests", "denied_requests",
-                             "unique_workspaces", "unique_users", "late_increments", "discarded", "cluster_id", "schema"})
+  for (const char* member :
+       {"period", "started_at", "ended_at", "replicas", "allowed_requests", "denied_requests", "unique_workspaces",
+        "unique_users", "late_increments", "discarded", "cluster_id", "schema"})
     EXPECT_TRUE(object.contains(member)) << member;
 }
 

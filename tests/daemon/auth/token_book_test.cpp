@@ -61,7 +61,9 @@ struct BearerCase {
 };
 class ParseBearer : public testing::TestWithParam<BearerCase> {};
 
-TEST_P(ParseBearer, TakesOnlyTheDocumentedForm) { EXPECT_EQ(parse_bearer(GetParam().header).has_value(), GetParam().good); }
+TEST_P(ParseBearer, TakesOnlyTheDocumentedForm) {
+  EXPECT_EQ(parse_bearer(GetParam().header).has_value(), GetParam().good);
+}
 
 INSTANTIATE_TEST_SUITE_P(
     Headers, ParseBearer,
@@ -140,8 +142,9 @@ TEST_F(TokenBookTest, RemembersHashesAndRightsOverARestartAndKeepsNoSecret) {
 }
 
 TEST_F(TokenBookTest, ADamagedFileIsAsGoodAsNone) {
-  for (const char* text : {"", "{", "[]", R"({"format":1})", R"({"format":1,"version":3,"tokens":[{"id":1}],"users":[]})",
-                           R"({"format":99,"version":3,"tokens":[],"users":[]})"}) {
+  for (const char* text :
+       {"", "{", "[]", R"({"format":1})", R"({"format":1,"version":3,"tokens":[{"id":1}],"users":[]})",
+        R"({"format":99,"version":3,"tokens":[],"users":[]})"}) {
     std::ofstream(file()) << text;
     TokenBook book(file(), clock_);
     EXPECT_EQ(book.version(), 0) << text;

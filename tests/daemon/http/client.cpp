@@ -51,7 +51,10 @@ Client::Client(const Endpoint& endpoint) {
 }
 
 Client::Client(Client&& other) noexcept
-    : socket_(std::exchange(other.socket_, -1)), buffer_(std::move(other.buffer_)), eof_(other.eof_), broken_(other.broken_) {}
+    : socket_(std::exchange(other.socket_, -1)),
+      buffer_(std::move(other.buffer_)),
+      eof_(other.eof_),
+      broken_(other.broken_) {}
 
 bool Client::send(std::string_view bytes) {
   while (!bytes.empty()) {
@@ -68,7 +71,9 @@ std::size_t Client::send_some(std::string_view bytes) {
   return sent > 0 ? static_cast<std::size_t>(sent) : 0;
 }
 
-void Client::half_close() { shutdown(socket_, SHUT_WR); }
+void Client::half_close() {
+  shutdown(socket_, SHUT_WR);
+}
 
 void Client::close() {
   if (socket_ >= 0) ::close(std::exchange(socket_, -1));
@@ -129,7 +134,9 @@ bool Client::ended() {
   return eof_ && buffer_.empty();
 }
 
-bool Client::silent() { return buffer_.empty() && !wait_for(socket_, POLLIN, 0); }
+bool Client::silent() {
+  return buffer_.empty() && !wait_for(socket_, POLLIN, 0);
+}
 
 std::string get(std::string_view target, std::string_view headers) {
   return "GET " + std::string(target) + " HTTP/1.1\r\nHost: t\r\n" + std::string(headers) + "\r\n";
@@ -137,7 +144,8 @@ std::string get(std::string_view target, std::string_view headers) {
 
 std::string post(std::string_view target, std::string_view body, std::string_view headers, std::string_view type) {
   return "POST " + std::string(target) + " HTTP/1.1\r\nHost: t\r\nContent-Type: " + std::string(type) +
-         "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + std::string(headers) + "\r\n" + std::string(body);
+         "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + std::string(headers) + "\r\n" +
+         std::string(body);
 }
 
 }  // namespace tally::http::test

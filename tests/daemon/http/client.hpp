@@ -9,7 +9,7 @@
 namespace tally::http::test {
 
 struct Answer {
-  int status = 0;  ///< 0: no complete answer came
+  int status = 0;                              ///< 0: no complete answer came
   std::map<std::string, std::string> headers;  ///< names in lower case
   std::string body;
   std::string header(const std::string& name) const {
@@ -18,7 +18,8 @@ struct Answer {
   }
 };
 
-/// A blocking socket that gives up after five seconds, so that a test fails instead of hanging. Sends any bytes it is told to.
+/// A blocking socket that gives up after five seconds, so that a test fails instead of hanging. Sends any bytes it is
+/// told to.
 class Client {
  public:
   explicit Client(const Endpoint& endpoint);

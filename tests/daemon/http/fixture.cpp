@@ -20,29 +20,46 @@ Response text(std::string body) {
   return response;
 }
 
-Answered hello(Api&, Request&) { co_return json(Status::ok, R"({"hello":true})"); }
-Answered echo(Api&, Request& request) { co_return text(std::string(request.body)); }
+Answered hello(Api&, Request&) {
+  co_return json(Status::ok, R"({"hello":true})");
+}
+Answered echo(Api&, Request& request) {
+  co_return text(std::string(request.body));
+}
 Answered echo_later(Api&, Request& request) {
   boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, 1ms);
   co_await timer.async_wait(boost::asio::use_awaitable);
   co_return text(std::string(request.body));
 }
 Answered captured(Api&, Request& request) {
-  co_return text(std::string(request.captures[0]) + "|" + std::string(request.captures[1]) + "|" + std::string(request.query));
+  co_return text(std::string(request.captures[0]) + "|" + std::string(request.captures[1]) + "|" +
+                 std::string(request.query));
 }
-Answered type(Api&, Request& request) { co_return text(std::to_string(request.accepted_type)); }
-Answered id(Api&, Request& request) { co_return text(std::string(request.id)); }
-Answered big(Api&, Request&) { co_return text(std::string(4 * 1024 * 1024, 'x')); }
+Answered type(Api&, Request& request) {
+  co_return text(std::to_string(request.accepted_type));
+}
+Answered id(Api&, Request& request) {
+  co_return text(std::string(request.id));
+}
+Answered big(Api&, Request&) {
+  co_return text(std::string(4 * 1024 * 1024, 'x'));
+}
 Answered throws(Api&, Request&) {
   throw std::runtime_error("coroutine trouble");
   co_return Response{};
 }
-Answered remove(Api&, Request&) { co_return no_content(); }
+Answered remove(Api&, Request&) {
+  co_return no_content();
+}
 void direct(Api&, Request& request, Responder responder) {
   responder.answer(json(Status::accepted, R"({"bytes":)" + std::to_string(request.body.size()) + "}"));
 }
-void throws_directly(Api&, Request&, Responder) { throw std::runtime_error("direct trouble"); }
-void drops(Api&, Request&, Responder responder) { std::thread([gone = std::move(responder)] {}).join(); }
+void throws_directly(Api&, Request&, Responder) {
+  throw std::runtime_error("direct trouble");
+}
+void drops(Api&, Request&, Responder responder) {
+  std::thread([gone = std::move(responder)] {}).join();
+}
 void held(Api& api, Request&, Responder responder) {
   const std::lock_guard lock(api.mutex);
   api.held.push_back(std::move(responder));
@@ -74,7 +91,9 @@ constexpr Route<Api> kRows[] = {
 
 }  // namespace
 
-std::span<const Route<Api>> api_rows() { return kRows; }
+std::span<const Route<Api>> api_rows() {
+  return kRows;
+}
 
 bool Api::wait_for_held(std::size_t count) {
   const tracker::SystemClock clock;
@@ -94,7 +113,8 @@ void Api::answer_held(std::size_t count) {
   const std::lock_guard lock(mutex);
   for (Responder& responder : held) {
     const auto executor = responder.executor();
-    boost::asio::post(executor, [answer = std::move(responder)]() mutable { answer.answer(json(Status::accepted, "{}")); });
+    boost::asio::post(executor,
+                      [answer = std::move(responder)]() mutable { answer.answer(json(Status::accepted, "{}")); });
   }
   held.clear();
 }

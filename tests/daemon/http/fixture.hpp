@@ -33,7 +33,8 @@ std::span<const Route<Api>> api_rows();
 class TokenGate final : public Gate<Api::Permission> {
  public:
   Admission admit(Request& request, const Api::Permission& permission) override;
-  boost::asio::awaitable<std::optional<Response>> admit_slowly(Request& request, const Api::Permission& permission) override;
+  boost::asio::awaitable<std::optional<Response>> admit_slowly(Request& request,
+                                                               const Api::Permission& permission) override;
 };
 
 /// Deadlines that let a test of them end in tens of milliseconds.

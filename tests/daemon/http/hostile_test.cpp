@@ -15,9 +15,13 @@ struct Refused {
   std::string bytes;
   int status = 400;
 };
-std::ostream& operator<<(std::ostream& out, const Refused& refused) { return out << refused.name; }
+std::ostream& operator<<(std::ostream& out, const Refused& refused) {
+  return out << refused.name;
+}
 
-std::string head(std::string_view fields) { return "POST /direct HTTP/1.1\r\nHost: t\r\n" + std::string(fields) + "\r\n"; }
+std::string head(std::string_view fields) {
+  return "POST /direct HTTP/1.1\r\nHost: t\r\n" + std::string(fields) + "\r\n";
+}
 
 class HttpMalformed : public testing::TestWithParam<Refused> {};
 
@@ -70,10 +74,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"line_feeds_at_the_end", "POST /direct HTTP/1.1\r\nHost: t\r\nX-A: b\n\n\r\n\r\n"},
         Refused{"carriage_return_only", head("X-A: b\rContent-Length: 5\r\n") + "hello"},
         Refused{"nul_in_value", head(std::string_view("X-A: b\0c\r\n", 10))},
-        Refused{"nul_in_name", head(std::string_view("X-\0A: b\r\n", 9))},
-        Refused{"no_colon", head("X-A\r\n")},
-        Refused{"empty_name", head(": b\r\n")},
-        Refused{"name_with_blank", head("X A: b\r\n")},
+        Refused{"nul_in_name", head(std::string_view("X-\0A: b\r\n", 9))}, Refused{"no_colon", head("X-A\r\n")},
+        Refused{"empty_name", head(": b\r\n")}, Refused{"name_with_blank", head("X A: b\r\n")},
         Refused{"chunked_in_http_1_0", "POST /direct HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
         // Chunks.
         Refused{"chunk_without_size", head("Transfer-Encoding: chunked\r\n") + "\r\n\r\n"},
@@ -81,18 +83,23 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"chunk_of_hex_prefix", head("Transfer-Encoding: chunked\r\n") + "0x5\r\nhello\r\n0\r\n\r\n"},
         Refused{"chunk_size_with_blank", head("Transfer-Encoding: chunked\r\n") + "5 \r\nhello\r\n0\r\n\r\n"},
         Refused{"chunk_size_with_line_feed", head("Transfer-Encoding: chunked\r\n") + "5\nhello\r\n0\r\n\r\n"},
-        Refused{"chunk_size_overflow", head("Transfer-Encoding: chunked\r\n") + "10000000000000005\r\nhello\r\n0\r\n\r\n"},
+        Refused{"chunk_size_overflow",
+                head("Transfer-Encoding: chunked\r\n") + "10000000000000005\r\nhello\r\n0\r\n\r\n"},
         Refused{"chunk_longer_than_said", head("Transfer-Encoding: chunked\r\n") + "4\r\nhello\r\n0\r\n\r\n"},
         Refused{"chunk_end_with_line_feed", head("Transfer-Encoding: chunked\r\n") + "5\r\nhello\n0\r\n\r\n"},
-        Refused{"chunk_extension_with_line_feed", head("Transfer-Encoding: chunked\r\n") + "5;a\nb\r\nhello\r\n0\r\n\r\n"},
-        Refused{"endless_chunk_extension", head("Transfer-Encoding: chunked\r\n") + "5;" + std::string(20'000, 'a') + "\r\nhello\r\n0\r\n\r\n"},
-        Refused{"endless_trailers", head("Transfer-Encoding: chunked\r\n") + "0\r\n" + std::string(20'000, 'a') + "\r\n\r\n"},
+        Refused{"chunk_extension_with_line_feed",
+                head("Transfer-Encoding: chunked\r\n") + "5;a\nb\r\nhello\r\n0\r\n\r\n"},
+        Refused{"endless_chunk_extension",
+                head("Transfer-Encoding: chunked\r\n") + "5;" + std::string(20'000, 'a') + "\r\nhello\r\n0\r\n\r\n"},
+        Refused{"endless_trailers",
+                head("Transfer-Encoding: chunked\r\n") + "0\r\n" + std::string(20'000, 'a') + "\r\n\r\n"},
         Refused{"folded_trailer", head("Transfer-Encoding: chunked\r\n") + "0\r\nA: b\r\n c\r\n\r\n"},
         Refused{"chunked_body_that_ends_early", head("Transfer-Encoding: chunked\r\n") + "5000\r\nhello"},
         Refused{"body_that_ends_early", head("Content-Length: 5000\r\n") + "hello"},
         // Request lines.
         Refused{"no_version", "GET /hello\r\n\r\n"}, Refused{"http_0_9", "GET /hello HTTP/0.9\r\n\r\n"},
-        Refused{"http_2_preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}, Refused{"http_1_2", "GET /hello HTTP/1.2\r\nHost: t\r\n\r\n"},
+        Refused{"http_2_preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
+        Refused{"http_1_2", "GET /hello HTTP/1.2\r\nHost: t\r\n\r\n"},
         Refused{"lower_case_protocol", "GET /hello http/1.1\r\nHost: t\r\n\r\n"},
         Refused{"two_blanks", "GET  /hello HTTP/1.1\r\nHost: t\r\n\r\n"},
         Refused{"blank_in_target", "GET /hel lo HTTP/1.1\r\nHost: t\r\n\r\n"},
@@ -102,13 +109,15 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"target_without_slash", "GET hello HTTP/1.1\r\nHost: t\r\n\r\n"},
         Refused{"fragment", "GET /hello#x HTTP/1.1\r\nHost: t\r\n\r\n"},
         Refused{"connect", "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n"},
-        Refused{"no_host", "GET /hello HTTP/1.1\r\n\r\n"}, Refused{"two_hosts", "GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"},
+        Refused{"no_host", "GET /hello HTTP/1.1\r\n\r\n"},
+        Refused{"two_hosts", "GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"},
         Refused{"two_content_types", head("Content-Type: application/json\r\nContent-Type: text/plain\r\n")},
         Refused{"two_authorizations", head("Authorization: Bearer a\r\nAuthorization: Bearer b\r\n")},
         // Not HTTP at all: known from the first bytes, without waiting for more.
         Refused{"tls_hello", std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11)},
-        Refused{"zeros", std::string(100, '\0')}, Refused{"ssh", "SSH-2.0-OpenSSH_9.2\r\n"}, Refused{"json", "{\"a\": 1}"},
-        Refused{"one_line_of_text", "hello there\r\n"}, Refused{"high_bytes", "\xff\xfe\xfd"},
+        Refused{"zeros", std::string(100, '\0')}, Refused{"ssh", "SSH-2.0-OpenSSH_9.2\r\n"},
+        Refused{"json", "{\"a\": 1}"}, Refused{"one_line_of_text", "hello there\r\n"},
+        Refused{"high_bytes", "\xff\xfe\xfd"},
         // Limits.
         Refused{"long_target", "GET /" + std::string(5'000, 'a') + " HTTP/1.1\r\nHost: t\r\n\r\n", 414},
         Refused{"endless_target", "GET /" + std::string(50'000, 'a'), 414},
@@ -116,7 +125,8 @@ INSTANTIATE_TEST_SUITE_P(
                   std::string fields;
                   for (int i = 0; i < 64; ++i) fields += "X-" + std::to_string(i) + ": 1\r\n";
                   return fields;
-                }()), 431},
+                }()),
+                431},
         Refused{"long_field", head("X-A: " + std::string(17'000, 'a') + "\r\n"), 431},
         Refused{"endless_field", head("X-A: " + std::string(50'000, 'a')), 431},
         Refused{"endless_method", std::string(50'000, 'A'), 414}),
@@ -230,7 +240,9 @@ TEST(HttpDeadline, OfTheHeaderSectionCannotBePutOffByTrickling) {
   const Answer answer = client.read();
   EXPECT_TRUE(answer.status == 408 || answer.status == 431) << answer.status;
   EXPECT_LT(took, 2s);
-  if (answer.status == 408) { EXPECT_EQ(server.metric("tallyd_http_limits_reached_total{limit=\"header_deadline\"}"), 1); }
+  if (answer.status == 408) {
+    EXPECT_EQ(server.metric("tallyd_http_limits_reached_total{limit=\"header_deadline\"}"), 1);
+  }
 }
 
 TEST(HttpDeadline, OfTheHeaderSectionAnswers408) {

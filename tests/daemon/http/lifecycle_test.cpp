@@ -40,15 +40,19 @@ class EndpointText : public testing::TestWithParam<EndpointCase> {};
 TEST_P(EndpointText, IsReadAndShown) {
   const auto endpoint = Endpoint::parse(GetParam().text);
   ASSERT_EQ(endpoint.has_value(), !GetParam().shown.empty());
-  if (endpoint) { EXPECT_EQ(endpoint->to_string(), GetParam().shown); }
+  if (endpoint) {
+    EXPECT_EQ(endpoint->to_string(), GetParam().shown);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Http, EndpointText,
     testing::Values(EndpointCase{"v4", "127.0.0.1:7290", "127.0.0.1:7290"}, EndpointCase{"v6", "[::1]:80", "[::1]:80"},
-                    EndpointCase{"localhost", "localhost:1", "127.0.0.1:1"}, EndpointCase{"everywhere", "*:7290", "[::]:7290"},
-                    EndpointCase{"unix_socket", "unix:/run/a.sock", "unix:/run/a.sock"}, EndpointCase{"no_port", "127.0.0.1", ""},
-                    EndpointCase{"empty_port", "127.0.0.1:", ""}, EndpointCase{"large_port", "127.0.0.1:65536", ""},
+                    EndpointCase{"localhost", "localhost:1", "127.0.0.1:1"},
+                    EndpointCase{"everywhere", "*:7290", "[::]:7290"},
+                    EndpointCase{"unix_socket", "unix:/run/a.sock", "unix:/run/a.sock"},
+                    EndpointCase{"no_port", "127.0.0.1", ""}, EndpointCase{"empty_port", "127.0.0.1:", ""},
+                    EndpointCase{"large_port", "127.0.0.1:65536", ""},
                     EndpointCase{"port_with_text", "127.0.0.1:80x", ""}, EndpointCase{"name", "example.com:80", ""},
                     EndpointCase{"bare_v6", "::1:80", ""}, EndpointCase{"relative_path", "unix:a.sock", ""},
                     EndpointCase{"no_path", "unix:", ""}, EndpointCase{"empty", "", ""}),
@@ -217,7 +221,8 @@ TEST(HttpThreads, ShowThatTheyTurn) {
 TEST(HttpThreads, RunWhatOthersPost) {
   TestServer server([](ServerOptions& options) { options.threads = 2; });
   std::atomic<int> ran{0};
-  for (std::uint32_t thread = 0; thread < 2; ++thread) boost::asio::post(server.server->executor(thread), [&] { ++ran; });
+  for (std::uint32_t thread = 0; thread < 2; ++thread)
+    boost::asio::post(server.server->executor(thread), [&] { ++ran; });
   const auto patience = server.clock.steady() + 5s;
   while (ran < 2 && server.clock.steady() < patience) std::this_thread::yield();
   EXPECT_EQ(ran, 2);

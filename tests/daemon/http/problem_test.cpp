@@ -19,13 +19,15 @@ TEST(HttpProblem, HasTheMembersOfRfc9457) {
 
 TEST(HttpProblem, PointsAtWhatIsWrongInTheBody) {
   const BodyError errors[] = {{"/3/workspace_id", "not a UUID"}, {"", "empty"}};
-  EXPECT_THAT(problem(Status::unprocessable_entity, "x", errors).body,
-              HasSubstr(R"("errors":[{"pointer":"/3/workspace_id","detail":"not a UUID"},{"pointer":"","detail":"empty"}]})"));
+  EXPECT_THAT(
+      problem(Status::unprocessable_entity, "x", errors).body,
+      HasSubstr(R"("errors":[{"pointer":"/3/workspace_id","detail":"not a UUID"},{"pointer":"","detail":"empty"}]})"));
 }
 
 TEST(HttpProblem, EscapesWhatAClientSaid) {
   EXPECT_THAT(problem(Status::bad_request, "\"\\\n\x01\x7F \xC3\xA4 \xFF \xC0\x80 \xED\xA0\x80 \xF0\x9F\x98\x80").body,
-              HasSubstr("\"\\\"\\\\\\u000a\\u0001\\u007f \xC3\xA4 \xEF\xBF\xBD \xEF\xBF\xBD\xEF\xBF\xBD \xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD \xF0\x9F\x98\x80\""));
+              HasSubstr("\"\\\"\\\\\\u000a\\u0001\\u007f \xC3\xA4 \xEF\xBF\xBD \xEF\xBF\xBD\xEF\xBF\xBD "
+                        "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD \xF0\x9F\x98\x80\""));
 }
 
 TEST(HttpResponse, CannotBeSplitByAHeaderValue) {
@@ -73,7 +75,9 @@ TEST(HttpRouteTable, RefusesRowsThatCannotBeMeant) {
 }
 
 template <class... Columns>
-concept MakesARow = requires(Columns... columns) { Route<Api>{columns...}; };
+concept MakesARow = requires(Columns... columns) {
+  Route<Api>{columns...};
+};
 
 TEST(HttpRouteTable, TakesNoRowWithoutAPermission) {
   using Coroutine = Handler<Api>::Coroutine;

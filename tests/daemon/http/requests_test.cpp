@@ -165,7 +165,8 @@ TEST(HttpRouting, NamesWhatIsOfferedInstead) {
 TEST(HttpRouting, TellsUnknownPathsAsAProblem) {
   TestServer server;
   Client client = server.client();
-  for (const char* path : {"/", "/hell", "/hello/", "/hello/x", "//hello", "/things//parts/b", "/things/a/parts", "/%68ello"}) {
+  for (const char* path :
+       {"/", "/hell", "/hello/", "/hello/x", "//hello", "/things//parts/b", "/things/a/parts", "/%68ello"}) {
     const Answer answer = client.ask(get(path));
     EXPECT_EQ(answer.status, 404) << path;
     EXPECT_EQ(answer.header("content-type"), "application/problem+json");
@@ -186,8 +187,10 @@ TEST(HttpRequestId, IsTheClientsIfItIsSane) {
   const Answer answer = client.ask(get("/id", "x-request-ID: a.B_9-z\r\n"));
   EXPECT_EQ(answer.header("x-request-id"), "a.B_9-z");
   EXPECT_EQ(answer.body, "a.B_9-z");
-  for (const std::string& bad : {std::string(129, 'a'), std::string("a b"), std::string("a/b"), std::string(), std::string("\xC3\xA4")}) {
-    EXPECT_THAT(client.ask(get("/id", "X-Request-Id: " + bad + "\r\n")).header("x-request-id"), MatchesRegex("[0-9a-f]{16}"));
+  for (const std::string& bad :
+       {std::string(129, 'a'), std::string("a b"), std::string("a/b"), std::string(), std::string("\xC3\xA4")}) {
+    EXPECT_THAT(client.ask(get("/id", "X-Request-Id: " + bad + "\r\n")).header("x-request-id"),
+                MatchesRegex("[0-9a-f]{16}"));
   }
 }
 
@@ -227,7 +230,8 @@ TEST(HttpBody, MayBeAsLargeAsTheLimitAndNoLarger) {
 TEST(HttpBody, MayBeOfManySizesOverOneConnection) {
   TestServer server;
   Client client = server.client();
-  for (const std::size_t size : {0UL, 1UL, 3'900UL, 4'096UL, 5'000UL, 65'535UL, 65'536UL, 65'537UL, 1'000'000UL, 10UL, 8'388'608UL, 7UL}) {
+  for (const std::size_t size :
+       {0UL, 1UL, 3'900UL, 4'096UL, 5'000UL, 65'535UL, 65'536UL, 65'537UL, 1'000'000UL, 10UL, 8'388'608UL, 7UL}) {
     const std::string body = pattern(size);
     ASSERT_EQ(client.ask(post("/echo", body)).body, body) << size;
   }
@@ -244,7 +248,8 @@ TEST(HttpBody, MayBeGzipped) {
   std::string head(kChunkedHead);
   head.insert(head.size() - 2, "Content-Encoding: gzip\r\n");
   EXPECT_EQ(client.ask(head + chunked(zipped, 100)).body, body);
-  EXPECT_EQ(client.ask(post("/echo", gzip("two ") + gzip("members"), "Content-Encoding: gzip\r\n")).body, "two members");
+  EXPECT_EQ(client.ask(post("/echo", gzip("two ") + gzip("members"), "Content-Encoding: gzip\r\n")).body,
+            "two members");
   EXPECT_EQ(client.ask(post("/echo", gzip(""), "Content-Encoding: gzip\r\n")).body, "");
 }
 
@@ -254,7 +259,8 @@ TEST(HttpBody, IsRefusedWhenItsGzipIsBroken) {
   const std::string zipped = gzip(pattern(5'000));
   std::string flipped = zipped;
   flipped[zipped.size() - 6] ^= 1;
-  for (const std::string& bad : {zipped.substr(0, zipped.size() - 1), zipped.substr(0, 5), flipped, zipped + "x", std::string("plain")}) {
+  for (const std::string& bad :
+       {zipped.substr(0, zipped.size() - 1), zipped.substr(0, 5), flipped, zipped + "x", std::string("plain")}) {
     const Answer answer = client.ask(post("/echo", bad, "Content-Encoding: gzip\r\n"));
     EXPECT_EQ(answer.status, 400);
     EXPECT_THAT(answer.body, HasSubstr("gzip"));
@@ -304,7 +310,8 @@ TEST(HttpExpect, IsContinuedWhenTheBodyIsWanted) {
 TEST(HttpExpect, IsAnsweredAtOnceWhenTheBodyIsNotWanted) {
   TestServer server;
   Client client = server.client();
-  EXPECT_EQ(client.ask("POST /secret HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n").status, 401);
+  EXPECT_EQ(client.ask("POST /secret HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n").status,
+            401);
   Client other = server.client();
   EXPECT_EQ(other.ask(post("/echo", "x", "Expect: the-unexpected\r\n")).status, 417);
 }
@@ -323,7 +330,8 @@ TEST(HttpGate, ThatHadToAskMayBeFollowedByAnAnswerAtOnceAndAFarewell) {
   ASSERT_EQ(bystander.ask(get("/hello")).status, 200);
   for (int i = 0; i < 20; ++i) {
     Client client = server.client();
-    client.send(post("/secret-direct", "{}", "Authorization: Bearer slow-good\r\n") + get("/hello", "Connection: close\r\n"));
+    client.send(post("/secret-direct", "{}", "Authorization: Bearer slow-good\r\n") +
+                get("/hello", "Connection: close\r\n"));
     ASSERT_EQ(client.read().status, 202);
     ASSERT_EQ(client.read().status, 200);
     ASSERT_TRUE(client.ended());
@@ -361,7 +369,9 @@ TEST_P(HttpHandlerFailure, IsAnsweredWith500AndLoggedOnce) {
     EXPECT_EQ(answer.status, 500);
     EXPECT_THAT(answer.body, Not(HasSubstr("trouble")));
     EXPECT_EQ(client.ask(get("/hello")).status, 200);
-    EXPECT_EQ(server.metric("tallyd_http_requests_total{route=\"" + std::string(GetParam()) + "\",method=\"GET\",code=\"500\"}"), 1);
+    EXPECT_EQ(server.metric("tallyd_http_requests_total{route=\"" + std::string(GetParam()) +
+                            "\",method=\"GET\",code=\"500\"}"),
+              1);
   }
   const std::string log = testing::internal::GetCapturedStderr();
   EXPECT_EQ(std::ranges::count(log, '\n'), 1) << log;

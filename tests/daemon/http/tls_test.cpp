@@ -34,10 +34,12 @@ struct Identity {
     ASN1_INTEGER_set(X509_get_serialNumber(x), ++serial);
     X509_gmtime_adj(X509_getm_notBefore(x), -60);
     X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name), -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
+                               reinterpret_cast<const unsigned char*>(name), -1, -1, 0);
     X509_set_issuer_name(x, X509_get_subject_name(issuer ? issuer->certificate.get() : x));
     X509_set_pubkey(x, key.get());
-    X509_EXTENSION* may_sign = X509V3_EXT_conf_nid(nullptr, nullptr, NID_basic_constraints, issuer ? "CA:FALSE" : "CA:TRUE");
+    X509_EXTENSION* may_sign =
+        X509V3_EXT_conf_nid(nullptr, nullptr, NID_basic_constraints, issuer ? "CA:FALSE" : "CA:TRUE");
     X509_add_ext(x, may_sign, -1);
     X509_EXTENSION_free(may_sign);
     X509_sign(x, issuer ? issuer->key.get() : key.get(), EVP_sha256());
@@ -118,7 +120,8 @@ class TlsClient {
   std::string read_to_end() {
     std::string all;
     char bytes[16384];
-    for (int count; (count = SSL_read(ssl_, bytes, sizeof bytes)) > 0;) all.append(bytes, static_cast<std::size_t>(count));
+    for (int count; (count = SSL_read(ssl_, bytes, sizeof bytes)) > 0;)
+      all.append(bytes, static_cast<std::size_t>(count));
     said_goodbye = (SSL_get_shutdown(ssl_) & SSL_RECEIVED_SHUTDOWN) != 0;
     return all;
   }
@@ -168,11 +171,13 @@ TEST(HttpTls, RefusesOldVersionsAndCiphersWithoutForwardSecrecyOrAead) {
   const Files files;
   TestServer server({}, files.load());
   EXPECT_FALSE(TlsClient(server.endpoint, {.version = TLS1_1_VERSION, .ciphers = "ALL:@SECLEVEL=0"}).connected);
-  EXPECT_FALSE(TlsClient(server.endpoint, {.version = TLS1_2_VERSION, .ciphers = "ECDHE-ECDSA-AES128-SHA256"}).connected);
+  EXPECT_FALSE(
+      TlsClient(server.endpoint, {.version = TLS1_2_VERSION, .ciphers = "ECDHE-ECDSA-AES128-SHA256"}).connected);
   EXPECT_FALSE(TlsClient(server.endpoint, {.version = TLS1_2_VERSION, .ciphers = "AES128-GCM-SHA256"}).connected);
   TlsClient good(server.endpoint, {.version = TLS1_2_VERSION});
   ASSERT_TRUE(good.connected);
-  EXPECT_THAT(good.cipher(), testing::AllOf(testing::StartsWith("ECDHE-"), testing::AnyOf(HasSubstr("GCM"), HasSubstr("CHACHA20"))));
+  EXPECT_THAT(good.cipher(),
+              testing::AllOf(testing::StartsWith("ECDHE-"), testing::AnyOf(HasSubstr("GCM"), HasSubstr("CHACHA20"))));
 }
 
 TEST(HttpTls, SurvivesClientsThatSpeakPlainly) {
