@@ -1,13 +1,10 @@
 #include "tracker/accumulator.hpp"
 
 #include <algorithm>
-#include <array>
 
 namespace tally::tracker {
 namespace {
 
-// Enough increments in flight to hide a cache miss each, few enough to stay in L1.
-constexpr std::size_t kAhead = 32;
 // More seconds than this in one batch are merged in pairs: the figure they feed is for information only.
 constexpr std::size_t kMaxAppendedSpans = 512;
 
@@ -61,27 +58,31 @@ Accumulator::Added Accumulator::add_boundary(std::span<const std::byte> payload,
   if (seen > 0 && seen + 2 * std::size_t{count} > limits_.ids) return Added::full;
   touched_ = true;
 
-  std::array<Increment, kAhead> increments;
-  std::array<std::uint64_t, kAhead> workspace_hashes;
-  std::array<std::uint64_t, kAhead> user_hashes;
   Sum allowed = 0;
   Sum denied = 0;
   for (std::uint32_t done = 0; done < count;) {
     const std::size_t group = std::min<std::size_t>(kAhead, count - done);
+    std::uint64_t group_allowed = 0;  // of 32 counts of 53 bits at most
+    std::uint64_t group_denied = 0;
     for (std::size_t i = 0; i < group; ++i) {
-      if (!decode_increment(payload, at, increments[i])) return Added::malformed;
-      workspace_hashes[i] = seen_workspaces_.hash(increments[i].workspace);
-      user_hashes[i] = seen_users_.hash(increments[i].owner);
-      seen_workspaces_.prefetch(workspace_hashes[i]);
-      seen_users_.prefetch(user_hashes[i]);
+      Ahead& ahead = ahead_[i];
+      if (!decode_increment(payload, at, ahead.increment)) return Added::malformed;
+      ahead.workspace_hash = seen_workspaces_.hash(ahead.increment.workspace);
+      ahead.user_hash = seen_users_.hash(ahead.increment.owner);
+      seen_workspaces_.prefetch(ahead.workspace_hash);
+      seen_users_.prefetch(ahead.user_hash);
     }
     for (std::size_t i = 0; i < group; ++i) {
-      allowed += increments[i].allowed;
-      denied += increments[i].denied;
-      if (seen_workspaces_.insert(increments[i].workspace, workspace_hashes[i]))
-        content_.workspaces.push_back(increments[i].workspace);
-      if (seen_users_.insert(increments[i].owner, user_hashes[i])) content_.users.push_back(increments[i].owner);
+      const Ahead& ahead = ahead_[i];
+      const Increment& increment = ahead.increment;
+      group_allowed += increment.allowed;
+      group_denied += increment.denied;
+      if (seen_workspaces_.insert(increment.workspace, ahead.workspace_hash))
+        content_.workspaces.push_back(increment.workspace);
+      if (seen_users_.insert(increment.owner, ahead.user_hash)) content_.users.push_back(increment.owner);
     }
+    allowed += group_allowed;
+    denied += group_denied;
     done += static_cast<std::uint32_t>(group);
   }
   if (at != payload.size()) return Added::malformed;

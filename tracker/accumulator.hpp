@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
 
@@ -50,7 +51,16 @@ class Accumulator {
   Added add_keyed(std::span<const std::byte> payload, WallTime appended_at);
   void note_appended(WallTime at, std::uint64_t increments);
 
+  /// Increments in flight: enough to hide a cache miss each, few enough to stay in L1.
+  static constexpr std::size_t kAhead = 32;
+  struct Ahead {
+    Increment increment;
+    std::uint64_t workspace_hash = 0;
+    std::uint64_t user_hash = 0;
+  };
+
   AccumulatorLimits limits_;
+  std::array<Ahead, kAhead> ahead_;  ///< scratch; a member so that it is not cleared for each record
   FlushBatch content_;
   IdSet seen_workspaces_;
   IdSet seen_users_;
