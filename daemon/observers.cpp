@@ -23,6 +23,11 @@ void JournalObserver::stream_opened(const tracker::StreamId& stream) {
 }
 
 void JournalObserver::stream_sealed(const tracker::StreamId& stream, tracker::Lsn last, boost::system::error_code why) {
+  if (!why) {
+    log::info("the journal's stream ends here and a new one is opened",
+              {{"stream", stream.uuid.to_string()}, {"last_lsn", last}});
+    return;
+  }
   failed_at_ns_ = clock_.steady().time_since_epoch().count();
   metrics_.failed(metrics::JournalFailure::write);
   log::error("the journal's disk failed; the stream ends here and a new one is opened",

@@ -24,6 +24,7 @@ class Observer {
   virtual void refused(std::size_t records, boost::system::error_code why) { (void)records, (void)why; }
   virtual void stream_opened(const tracker::StreamId& stream) { (void)stream; }
   /// The disk failed: the stream ends at `last`, and a new one is tried.
+  /// No error: it was ended on demand.
   virtual void stream_sealed(const tracker::StreamId& stream, tracker::Lsn last, boost::system::error_code why) {
     (void)stream, (void)last, (void)why;
   }

@@ -328,6 +328,21 @@ std::optional<tracker::SteadyTime> StreamWriter::next_tick() const {
   return std::nullopt;
 }
 
+void StreamWriter::roll(const StreamId& stream) {
+  if (closed_ || !stream_ || stream_->id != stream) return;
+  const auto error = sync();
+  if (!error) trim_file();
+  seal(error);
+  (void)open();
+}
+
+/// Gives back what was allocated and not used.
+void StreamWriter::trim_file() {
+  if (!stream_->file->truncate(stream_->offset)) return;
+  directory_.quota().give(stream_->size - stream_->offset);
+  directory_.report_quota();
+}
+
 void StreamWriter::close() {
   closed_ = true;
   if (!stream_) return;
@@ -335,10 +350,7 @@ void StreamWriter::close() {
     seal(error);
     return;
   }
-  if (stream_->file->truncate(stream_->offset)) {
-    directory_.quota().give(stream_->size - stream_->offset);
-    directory_.report_quota();
-  }
+  trim_file();
   end_ = {.stream = stream_->id, .upto = stream_->last, .chain = stream_->chain, .ticket = 0, .sealed = true};
   stream_.reset();
 }

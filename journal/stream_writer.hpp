@@ -62,6 +62,9 @@ class StreamWriter {
   void tick();
   /// When `tick` has something to do.
   std::optional<tracker::SteadyTime> next_tick() const;
+  /// Ends `stream` with the records that it has, if it is the current one, as an error would but without one: a sealed
+  /// cut, and a new stream takes the rest.
+  void roll(const tracker::StreamId& stream);
   /// Syncs, gives unused preallocated space back, releases the stream. Nothing may be appended after.
   void close();
 
@@ -81,6 +84,7 @@ class StreamWriter {
   void write(tracker::AppendGroup& group, std::size_t from, const Encoded& encoded);
   boost::system::error_code sync();
   void seal(boost::system::error_code why);
+  void trim_file();
   void hand_back(tracker::AppendGroup& group, std::size_t from, std::size_t to, boost::system::error_code error);
   void reserve(std::size_t bytes);
   void report_full();

@@ -81,6 +81,13 @@ void WriterThread::request_cut(std::uint64_t ticket) {
   wake_up(lock);
 }
 
+void WriterThread::roll(const tracker::StreamId& stream) {
+  std::unique_lock lock(mutex_);
+  if (stopped_) return;
+  roll_ = stream;
+  wake_up(lock);
+}
+
 /// Wakes the thread only if it sleeps and has reason to get up.
 void WriterThread::wake_up(std::unique_lock<std::mutex>& lock) {
   if (!asleep_ || !has_work()) return;
@@ -90,7 +97,7 @@ void WriterThread::wake_up(std::unique_lock<std::mutex>& lock) {
 }
 
 bool WriterThread::has_work() const {
-  return waiting_.size() >= wake_at_ || !tickets_.empty() || !refused_.empty() || stopping_ ||
+  return waiting_.size() >= wake_at_ || !tickets_.empty() || roll_ || !refused_.empty() || stopping_ ||
          waiting_bytes_ >= options_.writer.max_group_bytes;
 }
 
@@ -133,6 +140,7 @@ void WriterThread::run() {
     auto group = std::exchange(waiting_, {});
     auto refused = std::exchange(refused_, {});
     auto tickets = std::exchange(tickets_, {});
+    const auto roll = std::exchange(roll_, std::nullopt);
     waiting_bytes_ = 0;
     const bool last = stopping_;
     // Clients that wait for their answer come back together: the next group waits for half as many as the last one had,
@@ -144,6 +152,7 @@ void WriterThread::run() {
     if (!refused.empty()) writer_.refuse(std::move(refused), Errc::overloaded);
     if (!group.empty()) writer_.append(std::move(group));
     for (const auto ticket : tickets) writer_.cut(ticket);
+    if (roll) writer_.roll(*roll);
     writer_.tick();
     const auto stream = writer_.stream();
 

@@ -32,6 +32,7 @@ class WriterThread final : public tracker::Journal {
 
   void submit(tracker::AppendGroup group) override;
   void request_cut(std::uint64_t ticket) override;
+  void roll(const tracker::StreamId& stream) override;
 
   /// Writes and delivers what waits, answers the cuts that wait, closes the stream, ends the thread. Idempotent. What
   /// is submitted later comes back as `shutting_down`; later cuts repeat the end of the stream.
@@ -61,6 +62,7 @@ class WriterThread final : public tracker::Journal {
   tracker::AppendGroup refused_;  ///< overload, without payloads
   std::size_t waiting_bytes_ = 0;
   std::vector<std::uint64_t> tickets_;
+  std::optional<tracker::StreamId> roll_;  ///< to be ended
   std::optional<tracker::StreamId> stream_;
 
   std::thread thread_;

@@ -58,6 +58,9 @@ class Journal {
   virtual void submit(AppendGroup group) = 0;
   /// Asks for a cut after what is durable by now; it comes back through `Completions::cut` with this ticket.
   virtual void request_cut(std::uint64_t ticket) = 0;
+  /// `stream` ends with the records that it has, if it is the one that takes appends now: a sealed cut follows, and
+  /// what comes next goes to a new stream. For a stream that the store will take nothing more from.
+  virtual void roll(const StreamId& stream) = 0;
 };
 
 /// Where a read ended.

@@ -107,6 +107,7 @@ asio::awaitable<bool> Flusher::cycle() {
       }
     }
     report_alarm(*own);
+    leave_behind(*own);
     const bool finished =
         own->sealed && (own->flush.applied() >= own->cut_at || own->flush.alarm() != StreamFlush::Alarm::none);
     own = finished ? own_.erase(own) : std::next(own);
@@ -180,6 +181,17 @@ asio::awaitable<void> Flusher::trim(const StreamFlush& flush) {
         return parts_.directory.trim(stream, applied, keep);
       });
   if (!freed) log::warn("journal segments could not be removed", {{"error", freed.error().message()}});
+}
+
+/// A stream that the store takes nothing more from (given up, its row gone, a copy of it flushed elsewhere) or that
+/// cannot be read back is left as it is, and what is acknowledged from now on goes to a new one. Not when the clock
+/// went back: then the database lost periods, and nothing may be flushed at all before an operator has looked
+/// (accounting.md 13).
+void Flusher::leave_behind(Own& own) {
+  const auto alarm = own.flush.alarm();
+  if (alarm == StreamFlush::Alarm::none || alarm == StreamFlush::Alarm::clock_back || own.sealed || own.rolled) return;
+  own.rolled = true;
+  journal_.roll(own.flush.stream());
 }
 
 void Flusher::report_alarm(const Own& own) {

@@ -46,7 +46,8 @@ class Flusher {
     tracker::StreamFlush flush;
     tracker::Lsn cut_at = 0;
     bool sealed = false;
-    Volume unflushed;  ///< below `cut_at`
+    bool rolled = false;  ///< the journal was asked to go on in another stream
+    Volume unflushed;     ///< below `cut_at`
     explicit Own(tracker::StreamId id) : flush(id, tracker::StreamFlush::Owner::this_process) {}
   };
   boost::asio::awaitable<bool> cycle();
@@ -56,6 +57,7 @@ class Flusher {
   boost::asio::awaitable<void> trim(const tracker::StreamFlush& flush);
   void forget_pending(Own& own);
   void report_alarm(const Own& own);
+  void leave_behind(Own& own);
 
   boost::asio::any_io_executor executor_;
   CountingParts parts_;

@@ -1,8 +1,9 @@
 """Several replicas on one database."""
 import threading
 
-from harness.books import REPORTS, Figures, Traffic
+from harness.books import EVENTS, REPORTS, Figures, Traffic
 from harness.case import Case
+from harness.daemon import run_tallyd
 from harness.waiting import eventually
 
 
@@ -103,3 +104,22 @@ class ConcurrentCloses(Case):
             self.close(client, period)
         except Exception:
             pass  # it was killed: what matters is what the other replica says
+
+
+class LostStreams(Case):
+    def test_a_replica_whose_stream_was_given_up_goes_on_in_another(self):
+        url = self.database()
+        daemon, token, books, events = self.replica(url), self.token(url), self.books(), self.events()
+        client = daemon.client(token)
+        self.assertEqual(books.send(client, events.fresh(5)).status, 202)
+        self.assert_sums_exact(client, books, fresh=True)
+        (stream,) = [path.name for path in (daemon.state_dir / "streams").iterdir()]
+        self.assertEqual(run_tallyd("streams", "give-up", stream, "--database-url", url).returncode, 0)
+        lost = events.fresh(1)[0]
+        self.assertEqual(client.post(EVENTS, lost.event()).status, 202, "the daemon cannot know it yet")
+        eventually(lambda: len(list((daemon.state_dir / "streams").iterdir())) == 2, "another stream is open", 30)
+        self.assertEqual(books.send(client, events.fresh(5)).status, 202)
+        eventually(lambda: self.total(client).allowed >= books.least().allowed, "what comes afterwards counts", 30)
+        self.assertEqual(self.total(client).allowed, books.least().allowed, "what came before is left to the operator, who gave it up")
+        given_up = self.postgres.sql(f"SELECT state FROM tallyd.streams WHERE stream_id = '{stream}'", self.database_name)
+        self.assertEqual(given_up[0][0], "3")

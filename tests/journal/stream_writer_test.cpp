@@ -89,6 +89,24 @@ TEST_F(Writer, SealsTheStreamWhenASyncFailsAndGoesOnInAnother) {
   EXPECT_TRUE(directory->claim(old)) << "whoever drains it may have it";
 }
 
+TEST_F(Writer, EndsAStreamOnDemandAndGoesOnInAnother) {
+  const auto old = *writer->stream();
+  writer->append(a_group({"a"}));
+  const auto before = directory->quota().used();
+  writer->roll(old);
+  writer->roll(old);  // asked again, late: another stream is the current one by now
+  writer->append(a_group({"b"}));
+
+  EXPECT_THAT(delivered.order, ElementsAre("a", "||", "b"));
+  EXPECT_EQ(delivered.cuts[0].stream, old);
+  EXPECT_EQ(delivered.cuts[0].upto, 1u);
+  EXPECT_NE(delivered.good[1].stream, old);
+  EXPECT_EQ(delivered.good[1].lsn, 1u);
+  EXPECT_TRUE(directory->claim(old)) << "whoever drains it may have it";
+  EXPECT_THAT(read(old).payloads, ElementsAre("a"));
+  EXPECT_LT(directory->quota().used(), before + 1024) << "what was not used was given back";
+}
+
 TEST_F(Writer, NeverTouchesAFileAgainAfterAFailure) {
   writer->append(a_group({"a"}));
   const auto path = segment_path(*writer->stream(), 1);
@@ -211,6 +229,16 @@ TEST_F(RelaxedWriter, DeliversBeforeTheSyncAndSyncsWhenDue) {
   clock.advance(milliseconds(1));
   writer->tick();
   EXPECT_EQ(seen.sealed, 1u);
+}
+
+TEST_F(RelaxedWriter, SyncsWhatItEndsOnDemand) {
+  const auto old = *writer->stream();
+  writer->append(a_group({"a"}));
+  writer->roll(old);
+  stop();
+  disk.lose_power({.choose = [](auto) { return 0; }});
+  start();
+  EXPECT_THAT(read(old).payloads, ElementsAre("a"));
 }
 
 TEST_F(RelaxedWriter, CutsOnlyWhatIsDurable) {
