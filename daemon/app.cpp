@@ -175,7 +175,24 @@ class App {
     heart_.on_rights([this](std::int64_t version) { rights_.seen(version); });
   }
 
+  /// Takes over what may change while running. Throws, and changes nothing, if a file of it is of no use. From the
+  /// thread that calls `start` and `stop`.
+  void apply(const Config& now) {
+    if (now.tls_cert.empty() != config_.tls_cert.empty())
+      throw ConfigError({"TLS is turned on or off only with a restart"});
+    if (!now.tls_cert.empty()) {
+      std::string problem;
+      const auto context = http::load_tls({now.tls_cert, now.tls_key, now.tls_client_ca}, problem);
+      if (!context) throw ConfigError({problem});
+      server_.use_tls(*context);
+    }
+    gate_.limit_rate(now.rate_limit_per_second);
+    server_.limit_connections(now.max_connections, now.max_connections_per_peer);
+    shutdown_timeout_ = now.shutdown_timeout;
+  }
+
   void start(std::vector<systemd::ListenSocket> handed_over) {
+    apply(config_);
     if (builtin_) builtin_->start();
     const bool replace_default = !handed_over.empty() && config_.listen_is_default;
     for (systemd::ListenSocket& socket : handed_over) {
@@ -219,10 +236,11 @@ class App {
     return parts;
   }
   const tracker::Clock& clock() const { return clock_; }
+  std::chrono::milliseconds shutdown_timeout() const { return shutdown_timeout_; }
 
   /// Finish requests, flush once more, leave the rest to the journal.
   void stop() {
-    const auto deadline = clock_.steady() + config_.shutdown_timeout;
+    const auto deadline = clock_.steady() + shutdown_timeout_;
     const auto left = [&] {
       return std::max(std::chrono::duration_cast<std::chrono::milliseconds>(deadline - clock_.steady()), 0ms);
     };
@@ -330,6 +348,7 @@ class App {
   api::Context context_;
   http::RouteTable<api::Context> routes_;
 
+  std::chrono::milliseconds shutdown_timeout_{};
   int running_ = 0;  // tasks on the counting thread
   std::promise<void> finished_;
   std::thread counting_thread_;
@@ -374,6 +393,7 @@ class Supervisor {
     notifier_.reloading(app_.clock().steady(), "re-reading the configuration");
     try {
       const Reloaded reloaded = live_.reload();
+      app_.apply(live_.now());
       log::set_level(live_.now().log_level);
       for (const auto& name : reloaded.changed) log::info("setting changed", {{"setting", name}});
       for (const auto& name : reloaded.needs_restart)
@@ -425,7 +445,7 @@ int serve(LiveConfig& live) {
   log::info("serving", {{"version", version()}});
   supervisor.run();
   environment.notifier.stopping("finishing requests and flushing");
-  environment.notifier.extend_timeout(config.shutdown_timeout + 10s, "flushing");
+  environment.notifier.extend_timeout(app.shutdown_timeout() + 10s, "flushing");
   app.stop();
   log::info("stopped");
   return 0;

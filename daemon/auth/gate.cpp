@@ -38,11 +38,9 @@ bool admits_event(const Caller& caller, const tracker::Uuid& workspace, const tr
 
 TokenGate::TokenGate(TokenBook& book, db::TokenStore& store, const tracker::Clock& clock,
                      metrics::AuthzMetrics& metrics, std::uint32_t rate_limit_per_second)
-    : book_(book),
-      store_(store),
-      clock_(clock),
-      metrics_(metrics),
-      nanoseconds_per_request_(rate_limit_per_second == 0 ? 0 : 1'000'000'000LL / rate_limit_per_second) {}
+    : book_(book), store_(store), clock_(clock), metrics_(metrics) {
+  limit_rate(rate_limit_per_second);
+}
 
 Admission TokenGate::admit(http::Request& request, const Permission& permission) {
   if (permission.kind == Permission::Kind::open) return Admission::admit();
@@ -111,20 +109,21 @@ boost::asio::awaitable<std::optional<Response>> TokenGate::admit_slowly(http::Re
   co_return authorize(request, permission, std::move(answer.caller));
 }
 
-bool TokenGate::within_rate(const Caller& caller, tracker::SteadyTime now) const {
+bool TokenGate::within_rate(const Caller& caller, tracker::SteadyTime now, std::int64_t nanoseconds_per_request) {
   // GCRA: the time at which the caller's allowance is used up moves on with each request.
   const std::int64_t now_ns = now.time_since_epoch().count();
   std::int64_t used_up_at = caller.used_up_at_ns.load(std::memory_order_relaxed);
   while (true) {
-    const std::int64_t next = std::max(used_up_at, now_ns) + nanoseconds_per_request_;
-    if (next - now_ns > kBurstNanoseconds + nanoseconds_per_request_) return false;
+    const std::int64_t next = std::max(used_up_at, now_ns) + nanoseconds_per_request;
+    if (next - now_ns > kBurstNanoseconds + nanoseconds_per_request) return false;
     if (caller.used_up_at_ns.compare_exchange_weak(used_up_at, next, std::memory_order_relaxed)) return true;
   }
 }
 
 std::optional<Response> TokenGate::authorize(http::Request& request, const Permission& permission,
                                              std::shared_ptr<const Caller> caller) {
-  if (nanoseconds_per_request_ > 0 && !within_rate(*caller, request.received_at))
+  const std::int64_t nanoseconds_per_request = nanoseconds_per_request_.load(std::memory_order_relaxed);
+  if (nanoseconds_per_request > 0 && !within_rate(*caller, request.received_at, nanoseconds_per_request))
     return http::retry_later(Status::too_many_requests, "Over the caller's rate limit.", std::chrono::seconds(1));
 
   bool allowed = true;

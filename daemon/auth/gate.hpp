@@ -41,6 +41,11 @@ class TokenGate final : public http::Gate<Permission> {
   TokenGate(TokenBook& book, db::TokenStore& store, const tracker::Clock& clock, metrics::AuthzMetrics& metrics,
             std::uint32_t rate_limit_per_second);
 
+  /// Thread-safe.
+  void limit_rate(std::uint32_t per_second) noexcept {
+    nanoseconds_per_request_.store(per_second == 0 ? 0 : 1'000'000'000LL / per_second, std::memory_order_relaxed);
+  }
+
   http::Admission admit(http::Request& request, const Permission& permission) override;
   boost::asio::awaitable<std::optional<http::Response>> admit_slowly(http::Request& request,
                                                                      const Permission& permission) override;
@@ -48,13 +53,13 @@ class TokenGate final : public http::Gate<Permission> {
  private:
   std::optional<http::Response> authorize(http::Request& request, const Permission& permission,
                                           std::shared_ptr<const Caller> caller);
-  bool within_rate(const Caller& caller, tracker::SteadyTime now) const;
+  static bool within_rate(const Caller& caller, tracker::SteadyTime now, std::int64_t nanoseconds_per_request);
 
   TokenBook& book_;
   db::TokenStore& store_;
   const tracker::Clock& clock_;
   metrics::AuthzMetrics& metrics_;
-  const std::int64_t nanoseconds_per_request_;
+  std::atomic<std::int64_t> nanoseconds_per_request_{0};
   std::atomic<int> lookups_{0};
 };
 

@@ -18,6 +18,9 @@ int run_server(const ServeOptions& options) {
   for (const std::string& warning : config.warnings()) log::warn("questionable configuration", {{"detail", warning}});
   try {
     return serve(config);
+  } catch (const ConfigError& error) {
+    log::error("cannot serve", {{"error", error.what()}});
+    return 2;  // as for any other wrong setting: to start again does not help
   } catch (const std::exception& error) {
     log::error("cannot serve", {{"error", error.what()}});
     return 1;

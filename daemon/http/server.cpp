@@ -182,13 +182,18 @@ struct Server::State {
     return {};
   }
 
+  void limit_connections(std::size_t most, std::size_t most_of_peer) {
+    shared.slots.set_most(std::min(most, fitting));
+    shared.slots.set_most_of_peer(most_of_peer);
+  }
+
   void fit_connections_to_descriptors() {
     rlimit limit{};
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
     const std::size_t spoken_for = open_descriptors() + shared.limits.reserved_descriptors;
     const std::size_t left = limit.rlim_cur > spoken_for ? limit.rlim_cur - spoken_for : 0;
     if (left >= shared.limits.connections) return;
-    const std::size_t most = std::max(left, kFewestConnections);
+    const std::size_t most = fitting = std::max(left, kFewestConnections);
     shared.slots.set_most(most);
     daemon::log::warn(
         "few file descriptors: fewer connections than configured",
@@ -197,6 +202,7 @@ struct Server::State {
 
   const bool insecure_http;
   detail::Shared shared;
+  std::size_t fitting = SIZE_MAX;          ///< connections that there are descriptors for; fixed at the start
   std::deque<detail::Listener> listeners;  ///< acceptors point at them
   std::vector<std::string> socket_files;
   std::vector<std::unique_ptr<detail::IoThread>> threads;
@@ -257,6 +263,10 @@ Result<Endpoint> Server::adopt(int descriptor, Service& service) {
   if (auto shared = state_->share(state_->add(*endpoint, service, tls), std::move(socket)); !shared)
     return shared.error();
   return *endpoint;
+}
+
+void Server::limit_connections(std::size_t most, std::size_t most_of_peer) {
+  state_->limit_connections(most, most_of_peer);
 }
 
 void Server::use_tls(TlsContext context) {

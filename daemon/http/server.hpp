@@ -70,6 +70,9 @@ class Server {
   /// Thread-safe.
   void use_tls(TlsContext context);
 
+  /// From now on; who is connected stays. As at the start, no more than the descriptors allow. Thread-safe.
+  void limit_connections(std::size_t most, std::size_t most_of_peer);
+
   void start();
   /// Answers what the kernel has already accepted for us, then refuses new connections and ends idle ones.
   void stop_accepting();

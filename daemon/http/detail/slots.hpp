@@ -45,6 +45,7 @@ class Slots {
   /// Always a slot, since also a connection that is turned away takes up room until it is gone; see its verdict.
   Slot take(const Peer& peer);
   void set_most(std::size_t most) noexcept { most_ = most; }
+  void set_most_of_peer(std::size_t most) noexcept { most_of_peer_ = most; }
   std::size_t most() const noexcept { return most_.load(); }
   std::size_t taken() const noexcept { return taken_.load(); }
   std::size_t turned_away() const noexcept { return turned_away_.load(); }
@@ -60,7 +61,7 @@ class Slots {
   void give_back(const Slot& slot) noexcept;
 
   std::atomic<std::size_t> most_;
-  const std::size_t most_of_peer_;
+  std::atomic<std::size_t> most_of_peer_;
   std::atomic<std::size_t> taken_{0};
   std::atomic<std::size_t> turned_away_{0};
   std::mutex mutex_;  ///< guards by_peer_ and is held to wake who waits
