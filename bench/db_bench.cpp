@@ -56,11 +56,8 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-template <class Work>
-asio::awaitable<double> milliseconds_of(Work work) {
-  const auto start = kClock.steady();
-  co_await work();
-  co_return std::chrono::duration<double, std::milli>(kClock.steady() - start).count();
+double milliseconds_since(tracker::SteadyTime start) {
+  return std::chrono::duration<double, std::milli>(kClock.steady() - start).count();
 }
 
 constexpr db::Query kPeer{"bench_peer", R"sql(
@@ -78,8 +75,9 @@ asio::awaitable<void> upsert(db::Pool& pool) {
   (co_await pool.fetch(kPeer, params, 10s)).value();
 }
 
-asio::awaitable<void> flush(db::PgStore& store, FlushBatch batch) {
-  if (!(co_await store.flush(batch)).value().applied) throw std::runtime_error("a flush was refused");
+asio::awaitable<void> flush(db::PgStore& store, const FlushBatch& batch) {
+  const auto answer = co_await store.flush(batch);
+  if (!answer.value().applied) throw std::runtime_error("a flush was refused");
 }
 
 struct Shape {
@@ -111,10 +109,12 @@ asio::awaitable<void> measure_flush(db::Pool& pool, const char* mode) {
           effect.allowed = 1;
           batch.effects.push_back(std::move(effect));
         }
-        const auto flushing = [&] { return flush(store, batch); };
-        const auto upserting = [&] { return upsert(pool); };
-        ours.push_back(co_await milliseconds_of(flushing));
-        peer.push_back(co_await milliseconds_of(upserting));
+        auto start = kClock.steady();
+        co_await flush(store, batch);
+        ours.push_back(milliseconds_since(start));
+        start = kClock.steady();
+        co_await upsert(pool);
+        peer.push_back(milliseconds_since(start));
       }
     }
     const double mine = median(ours), theirs = median(peer);
@@ -143,14 +143,16 @@ asio::awaitable<void> measure_report(db::Pool& pool, int replicas, int flushes, 
   const db::Params none;
   (co_await pool.fetch(kAnalyze, none, 600s)).value();
   const tracker::PeriodId period = (co_await store.clock()).value().period;
-  const auto summary = [&]() -> asio::awaitable<void> { (co_await store.summary()).value(); };
-  const auto close = [&]() -> asio::awaitable<void> {
-    (co_await store.close(period, tracker::Uuid::random(), false)).value();
-  };
-  const auto report = [&]() -> asio::awaitable<void> { (co_await store.report(period)).value(); };
-  const double summary_ms = co_await milliseconds_of(summary);
-  const double close_ms = co_await milliseconds_of(close);
-  const double report_ms = co_await milliseconds_of(report);
+  auto start = kClock.steady();
+  (co_await store.summary()).value();
+  const double summary_ms = milliseconds_since(start);
+  const tracker::Uuid request = tracker::Uuid::random();
+  start = kClock.steady();
+  (co_await store.close(period, request, false)).value();
+  const double close_ms = milliseconds_since(start);
+  start = kClock.steady();
+  (co_await store.report(period)).value();
+  const double report_ms = milliseconds_since(start);
   const tracker::Report summed = (co_await store.report(period)).value();
   fmt::print("{} replicas, {} flushes of {} ids: summary {:.0f} ms, close {:.1f} ms, report {:.0f} ms ({} unique)\n",
              replicas, flushes, ids, summary_ms, close_ms, report_ms, summed.unique_workspaces);
