@@ -12,7 +12,6 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <thread>
-#include <unordered_set>
 
 #include "db/detail/conninfo.hpp"
 #include "db/sqlstate.hpp"
@@ -85,7 +84,6 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
 
   std::string message_;
   std::string sqlstate_;
-  bool prepare_ = false;
 
  private:
   class Running;
@@ -102,7 +100,6 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
   asio::awaitable<bool> ready();
   asio::awaitable<Result<ResultPtr>> collect();
   asio::awaitable<bool> read_sync();
-  asio::awaitable<Result<void>> prepare(const Query& query);
   bool send(const Query& query, const Params& params);
   bool send_control(const char* sql);
   void remember(const PGresult* result);
@@ -118,7 +115,6 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
   bool expired_ = false;
   bool sent_ = false;
   bool refuses_writes_ = false;
-  std::unordered_set<std::string_view> prepared_;
 };
 
 /// One statement in progress. Unless `finished` is said, its end drops the connection: an exception or a cancelled
@@ -174,7 +170,6 @@ void Connection::Impl::drop() {
   detach();
   if (connection_) PQfinish(connection_);
   connection_ = nullptr;
-  prepared_.clear();
 }
 
 asio::awaitable<bool> Connection::Impl::wait(bool write_too) {
@@ -315,10 +310,6 @@ asio::awaitable<Result<ResultPtr>> Connection::Impl::collect() {
 bool Connection::Impl::send(const Query& query, const Params& params) {
   sent_ = true;
   const std::vector<const char*> values = params.values();
-  if (prepare_ && PQpipelineStatus(connection_) == PQ_PIPELINE_OFF) {
-    return PQsendQueryPrepared(connection_, query.name.data(), params.size(), values.data(), params.lengths(),
-                               params.formats(), kBinaryResults) == 1;
-  }
   return PQsendQueryParams(connection_, query.sql.data(), params.size(), params.types(), values.data(),
                            params.lengths(), params.formats(), kBinaryResults) == 1;
 }
@@ -328,23 +319,10 @@ bool Connection::Impl::send_control(const char* sql) {
   return PQsendQueryParams(connection_, sql, 0, nullptr, nullptr, nullptr, nullptr, kBinaryResults) == 1;
 }
 
-asio::awaitable<Result<void>> Connection::Impl::prepare(const Query& query) {
-  if (prepared_.contains(query.name)) co_return Result<void>();
-  if (!PQsendPrepare(connection_, query.name.data(), query.sql.data(), 0, nullptr)) co_return failure();
-  Result<ResultPtr> answer = co_await collect();
-  if (!answer) co_return answer.error();
-  prepared_.insert(query.name);
-  co_return Result<void>();
-}
-
 asio::awaitable<Result<Rows>> Connection::Impl::fetch(const Query& query, const Params& params, SteadyTime deadline) {
   const auto self = shared_from_this();
   Running running(*this, query.name, deadline);
   if (!alive()) co_return running.finished<Rows>(failure());
-  if (prepare_) {
-    Result<void> ready_to_run = co_await prepare(query);
-    if (!ready_to_run) co_return running.finished<Rows>(ready_to_run.error());
-  }
   if (!send(query, params)) co_return running.finished<Rows>(failure());
   Result<ResultPtr> answer = co_await collect();
   if (!answer) co_return running.finished<Rows>(answer.error());
@@ -446,8 +424,4 @@ const std::string& Connection::last_message() const {
 const std::string& Connection::last_sqlstate() const {
   return impl_->sqlstate_;
 }
-void Connection::prepare_statements(bool on) {
-  impl_->prepare_ = on;
-}
-
 }  // namespace tally::db

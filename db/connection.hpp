@@ -53,8 +53,6 @@ class Connection {
   /// Of the last statement that failed.
   const std::string& last_message() const;
   const std::string& last_sqlstate() const;
-  /// Use named prepared statements; only where no pooler in transaction mode is in between.
-  void prepare_statements(bool on);
 
  private:
   class Impl;

@@ -144,7 +144,6 @@ asio::awaitable<void> Pool::State::connect() {
     next_attempt = {};
     remember({});
     observer.connected();
-    (*opened)->prepare_statements(options.prepare_statements);
     keep_fresh(std::move(*opened));
     co_return;
   }

@@ -16,8 +16,6 @@ struct PoolOptions {
   std::chrono::milliseconds idle_timeout{60'000};
   std::chrono::milliseconds first_backoff{200};
   std::chrono::milliseconds longest_backoff{30'000};
-  /// Named prepared statements: saves planning, and breaks behind a pooler in transaction mode.
-  bool prepare_statements = false;
 };
 
 /// A few connections that are opened when needed and shared by all. Nothing is kept in a session.

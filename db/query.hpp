@@ -9,7 +9,7 @@
 
 namespace tally::db {
 
-/// One SQL text with a name. The name labels metrics and, where that is switched on, the prepared statement.
+/// One SQL text with a name, which labels metrics.
 struct Query {
   std::string_view name;
   std::string_view sql;  ///< constant text; every name in it is qualified with `tallyd.`

@@ -270,13 +270,6 @@ TEST(Connection, RollsBackATransactionWhoseStatementFailed) {
   EXPECT_TRUE(db.store.run(db.store->clock())) << "the pool goes on";
 }
 
-TEST(Connection, PreparesStatementsWhereThatIsSwitchedOn) {
-  Counting db({.limit = 1, .prepare_statements = true});
-  ASSERT_TRUE(db.flush(batch(db.one, 0, 1)).value().applied);
-  ASSERT_TRUE(db.flush(batch(db.one, 1, 2)).value().applied);
-  EXPECT_EQ(db.applied(db.one), 2u);
-}
-
 /// Debian's pgbouncer in transaction mode with one server connection.
 class PgBouncer {
  public:
