@@ -25,6 +25,8 @@ CLOCK = re.compile(
     r"\b(?:system_clock|steady_clock|high_resolution_clock|utc_clock|Clock)::now\b"
     r"|\b(?:clock_gettime|gettimeofday|timespec_get)\s*\(|\bstd::time\s*\(|\b::time\s*\("
 )
+# GCC 12 destroys temporaries twice when a co_await is an operand of && or ||.
+BRANCHING_AWAIT = re.compile(r"(?:&&|\|\|)\s*\(*!?\(*co_await\b|co_await\b[^;{}]*(?:&&|\|\|)\s*\(*!?\(*co_await\b")
 LEFTOVER = re.compile(r"\b(?:FIXME|TODO|XXX)\b")
 LINK = re.compile(r"\btally_([a-z]+)\b")
 SOURCES = {".cpp", ".hpp", ".h", ".ipp"}
@@ -65,6 +67,8 @@ def check_source(place, text):
                 yield f"{place}:{number}: {finding}"
         if folder in MAY_KNOW and place != CLOCK_FILE and CLOCK.search(line.split("//", 1)[0]):
             yield f"{place}:{number}: asks the system for the time; take a tracker::Clock or a time argument"
+        if BRANCHING_AWAIT.search(line.split("//", 1)[0]):
+            yield f"{place}:{number}: GCC 12 miscompiles co_await behind && or ||; await into a variable first"
 
 
 def check_links(folder, place, text):

@@ -48,6 +48,11 @@ class Tidy(unittest.TestCase):
         self.assertEqual(self.findings("tracker/clock.cpp", line), [])
         self.assertEqual(self.findings("daemon/http/session.cpp", "// never steady_clock::now here\n"), [])
 
+    def test_finds_a_branching_await(self):
+        self.assertEqual(len(self.findings("db/pool.cpp", "  if (ready && co_await open()) return;\n")), 1)
+        self.assertEqual(len(self.findings("db/pool.cpp", "  done = done || !co_await open();\n")), 1)
+        self.assertEqual(self.findings("db/pool.cpp", "  const bool open = co_await try_open(ready && wanted);\n"), [])
+
     def test_finds_leftovers(self):
         self.assertEqual(len(self.findings("docs/page.md", "TODO: write\n")), 1)
 
