@@ -1,6 +1,7 @@
 # What every target shares: the standard, the warnings, the hardening, the include root.
 option(TALLY_TESTS "Build the tests" ON)
 option(TALLY_BENCH "Build the benchmarks" OFF)
+option(TALLY_MUTANTS "Let TALLY_MUTANT=<rule> switch a rule of counting off at run time: for tests of the tests" OFF)
 option(TALLY_FUZZ "Build the libFuzzer entries (clang)" OFF)
 set(TALLY_SANITIZE "" CACHE STRING "Sanitizers to build with, e.g. address,undefined")
 
@@ -39,6 +40,9 @@ pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 add_library(tally_build INTERFACE)
 target_include_directories(tally_build INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_definitions(tally_build INTERFACE _GLIBCXX_ASSERTIONS BOOST_ASIO_NO_DEPRECATED)
+if(TALLY_MUTANTS)
+  target_compile_definitions(tally_build INTERFACE TALLY_MUTANTS)
+endif()
 target_compile_options(tally_build INTERFACE
   -Wall -Wextra -Wno-missing-field-initializers -Wshadow=local -Wimplicit-fallthrough
   -fstack-protector-strong -fstack-clash-protection -fcf-protection -Winvalid-pch)

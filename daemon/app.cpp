@@ -13,6 +13,7 @@
 #include "daemon/auth/rights_sync.hpp"
 #include "daemon/counting/schema_keeper.hpp"
 #include "daemon/counting/upkeep.hpp"
+#include "daemon/counting/watch.hpp"
 #include "daemon/http/server.hpp"
 #include "daemon/log.hpp"
 #include "daemon/observers.hpp"
@@ -35,6 +36,8 @@ namespace {
 constexpr std::size_t kDatabaseConnections = 6;
 // About 64 bytes each. More repeats than this only cost a record that the flush refuses.
 constexpr std::size_t kRememberedKeys = 200'000;
+// About 64 bytes each. Of a session that was forgotten, the next gap is not seen.
+constexpr std::size_t kRememberedSessions = 50'000;
 
 std::string host_name() {
   char name[256] = {};
@@ -56,6 +59,16 @@ journal::ThreadOptions journal_options(const Config& config) {
   }
   options.writer.sync_interval = config.journal_sync.interval;
   return options;
+}
+
+Upkeep::Retention retention(const Config& config) {
+  // Other replicas may keep journals somewhat longer than this one.
+  constexpr std::chrono::milliseconds kMargin = std::chrono::hours(7 * 24);
+  return {.keys = config.dedup_window,
+          .ids = config.retention_ids,
+          .reports = config.retention_reports,
+          .delivered_reports_only = !config.report_url.empty(),
+          .streams = std::max(config.retention_ids, config.journal_retention) + kMargin};
 }
 
 http::ServerOptions server_options(const Config& config) {
@@ -106,7 +119,8 @@ struct Metrics {
         flush(registry),
         db(registry),
         authz(registry, threads),
-        reports(registry) {}
+        reports(registry),
+        ledger(registry) {}
   metrics::Registry registry;
   metrics::ProcessMetrics process;
   metrics::HttpMetrics http;
@@ -116,6 +130,7 @@ struct Metrics {
   metrics::DbMetrics db;
   metrics::AuthzMetrics authz;
   metrics::ReportMetrics reports;
+  metrics::LedgerMetrics ledger;
 };
 
 /// All parts of a replica, in the order in which they depend on each other.
@@ -137,7 +152,9 @@ class App {
         server_(server_options(config), clock_, metrics_.http),
         intake_(shard_executors(), counting_.get_executor(), {.ids = 4'000'000 / config.threads}),
         journal_(directory_, clock_, intake_, journal_options(config)),
-        parts_{store_, directory_, disk_thread_, clock_, metrics_.flush, directory_.replica_id().to_string()},
+        parts_{store_,          directory_,     disk_thread_,
+               clock_,          metrics_.flush, metrics_.ingest,
+               metrics_.ledger, traffic_,       directory_.replica_id().to_string()},
         flusher_(counting_.get_executor(), parts_, intake_, journal_, config.flush_interval, config.journal_retention),
         drainer_(counting_.get_executor(), parts_, config.journal_retention,
                  [this](const tracker::StreamId& stream) { return is_own(stream); }),
@@ -150,19 +167,23 @@ class App {
                store_, flusher_, drainer_, disk_thread_, metrics_.reports),
         rights_(counting_.get_executor(), tokens_, book_, disk_thread_),
         schema_(counting_.get_executor(), pool_),
-        upkeep_(counting_.get_executor(), store_, config.dedup_window, config.retention_ids),
+        upkeep_(counting_.get_executor(), store_, retention(config)),
+        watch_(counting_.get_executor(), store_, flusher_, drainer_, metrics_.ledger, metrics_.ingest),
         keys_(config.dedup_window, kRememberedKeys),
-        gate_(book_, tokens_, clock_, metrics_.authz, config.rate_limit_per_second),
+        sequences_(kRememberedSessions),
+        gate_(book_, tokens_, clock_, metrics_.authz, disk_thread_, config.rate_limit_per_second),
         context_{intake_,
                  heart_,
                  keys_,
+                 sequences_,
                  store_,
                  clock_,
                  metrics_.registry,
                  metrics_.ingest,
                  metrics_.reports,
                  [this] { return checks(); },
-                 [this] { return flusher_.unflushed(); },
+                 [this] { return own_share(); },
+                 traffic_,
                  parts_.replica_id},
         routes_(api::routes(), context_, gate_) {
     intake_.attach(journal_);
@@ -218,6 +239,7 @@ class App {
     spawn(heart_.run());
     spawn(rights_.run());
     spawn(upkeep_.run());
+    spawn(watch_.run());
     counting_thread_ = std::thread([this] { counting_.run(); });
     server_.start();
   }
@@ -253,6 +275,7 @@ class App {
       rights_.stop();
       schema_.stop();
       upkeep_.stop();
+      watch_.stop();
     });
     const bool flushed = finished_.get_future().wait_for(left()) == std::future_status::ready;
     const Volume unflushed = flusher_.unflushed();
@@ -301,6 +324,14 @@ class App {
     });
   }
 
+  OwnShare own_share() const {
+    OwnShare share{flusher_.unflushed(), true};
+    const auto of_the_dead = drainer_.unflushed();
+    share.complete = of_the_dead.has_value();
+    if (of_the_dead) share.unflushed += *of_the_dead;
+    return share;
+  }
+
   bool is_own(const tracker::StreamId& stream) const { return flusher_.owns(stream) || journal_.stream() == stream; }
 
   std::vector<api::Check> checks() const {
@@ -316,6 +347,10 @@ class App {
     all.push_back({"database", heart_.connected(), false, pool_.last_problem()});
     const auto schema = schema_.problem();
     all.push_back({"schema", schema.empty(), false, schema});
+    const auto stuck = watch_.stuck_streams();
+    all.push_back({"streams", stuck.empty(), false, stuck});
+    const auto silent = watch_.silent_replicas();
+    all.push_back({"replicas", silent.empty(), false, silent});
     return all;
   }
 
@@ -336,6 +371,7 @@ class App {
   http::Server server_;
   Intake intake_;
   journal::WriterThread journal_;
+  Traffic traffic_;
   CountingParts parts_;
   Flusher flusher_;
   Drainer drainer_;
@@ -343,7 +379,9 @@ class App {
   RightsSync rights_;
   SchemaKeeper schema_;
   Upkeep upkeep_;
+  Watch watch_;
   tracker::KeyMemory keys_;
+  tracker::SequenceWatch sequences_;
   TokenGate gate_;
   api::Context context_;
   http::RouteTable<api::Context> routes_;

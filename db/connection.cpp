@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "db/detail/conninfo.hpp"
+#include "db/detail/ruled_sql.hpp"
 #include "db/sqlstate.hpp"
 
 namespace tally::db {
@@ -310,7 +311,7 @@ asio::awaitable<Result<ResultPtr>> Connection::Impl::collect() {
 bool Connection::Impl::send(const Query& query, const Params& params) {
   sent_ = true;
   const std::vector<const char*> values = params.values();
-  return PQsendQueryParams(connection_, query.sql.data(), params.size(), params.types(), values.data(),
+  return PQsendQueryParams(connection_, detail::ruled(query.sql), params.size(), params.types(), values.data(),
                            params.lengths(), params.formats(), kBinaryResults) == 1;
 }
 
@@ -334,7 +335,7 @@ asio::awaitable<Result<void>> Connection::Impl::script(const Query& query, Stead
   Running running(*this, query.name, deadline);
   if (!alive()) co_return running.finished<void>(failure());
   sent_ = true;
-  if (!PQsendQuery(connection_, query.sql.data())) co_return running.finished<void>(failure());
+  if (!PQsendQuery(connection_, detail::ruled(query.sql))) co_return running.finished<void>(failure());
   Result<ResultPtr> answer = co_await collect();
   if (!answer) co_return running.finished<void>(answer.error());
   co_return running.finished(Result<void>());

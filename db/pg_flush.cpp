@@ -38,7 +38,8 @@ constexpr Query kRegisterStream{"register_stream", R"sql(
 
 constexpr Query kMarkDrained{"mark_drained", R"sql(
   UPDATE tallyd.streams SET state = 1, updated_at = now()
-   WHERE stream_id = $1 AND applied_lsn = $2 AND state IN (0, 1)
+   WHERE stream_id = $1 AND state IN (0, 1)
+     AND applied_lsn = $2  -- [S6.drained: AND ($2::bigint IS NOT NULL)]
   RETURNING true
 )sql",
                              true};
@@ -48,7 +49,8 @@ constexpr Query kSetAside{"set_aside", R"sql(
     UPDATE tallyd.streams s
        SET applied_lsn = $3, chain = $5, boundary_requests = s.boundary_requests + $6, increments = s.increments + $7,
            updated_at = now()
-     WHERE s.stream_id = $1 AND s.applied_lsn = $2 AND s.chain = $4 AND s.state = 0
+     WHERE s.stream_id = $1 AND s.state = 0
+       AND s.applied_lsn = $2 AND s.chain = $4  -- [F5.aside: AND ($2::bigint IS NOT NULL) AND ($4::bytea IS NOT NULL)]
     RETURNING s.stream_id)
   INSERT INTO tallyd.records_set_aside (stream_id, lsn_from, lsn_to, requests, increments, payload, reason)
   SELECT stream_id, $2, $3, $6, $7, $8, $9 FROM moved
@@ -69,12 +71,6 @@ tracker::Chain to_chain(std::string_view bytes) {
 
 std::int64_t lsn(tracker::Lsn value) {
   return static_cast<std::int64_t>(value);
-}
-
-tracker::Sum all_requests(const tracker::FlushBatch& batch) {
-  tracker::Sum sum = batch.allowed + batch.denied + batch.repeat_allowed + batch.repeat_denied;
-  for (const tracker::KeyedEffect& effect : batch.effects) sum += effect.allowed + effect.denied;
-  return sum;
 }
 
 /// Keyed effects as parallel arrays, in the order that the statement wants them.

@@ -13,7 +13,9 @@ constexpr Query kHeartbeat{"heartbeat", R"sql(
     UPDATE tallyd.replicas
        SET host = $2, version = $3, heartbeat_at = now(),
            complete_as_of = CASE WHEN $4 IS NULL THEN complete_as_of ELSE greatest(complete_as_of, least($4, now())) END,
-           unflushed_requests = $5, unflushed_connection_events = $6, unflushed_usage_events = $7
+           unflushed_requests = CASE WHEN $8 THEN $5 ELSE unflushed_requests END,
+           unflushed_connection_events = CASE WHEN $8 THEN $6 ELSE unflushed_connection_events END,
+           unflushed_usage_events = CASE WHEN $8 THEN $7 ELSE unflushed_usage_events END
      WHERE replica_id = $1 AND NOT given_up
     RETURNING true)
   SELECT c.period_id, c.cluster_id::text, c.opened_at, c.period_seconds, now(), v.version, EXISTS (SELECT FROM beat)
@@ -63,6 +65,14 @@ constexpr Query kReplicas{"list_replicas", R"sql(
 )sql",
                           true};
 
+constexpr Query kSilentReplicas{"silent_replicas", R"sql(
+  SELECT r.replica_id, extract(epoch FROM now() - r.heartbeat_at)::bigint,
+         (SELECT count(*) FROM tallyd.streams s WHERE s.replica_id = r.replica_id AND s.state = 0)
+    FROM tallyd.replicas r
+   WHERE NOT r.given_up AND r.heartbeat_at < now() - interval '15 s' ORDER BY r.heartbeat_at
+)sql",
+                                true};
+
 /// One snapshot. Closed periods come from their reports, or from their rows where nobody has summed them yet.
 constexpr Query kLedger{"ledger", R"sql(
   WITH cum AS (
@@ -89,7 +99,7 @@ constexpr Query kLedger{"ledger", R"sql(
     SELECT cum.requests + k.applied AS applied, done.reported + pending.reported + k.reported AS reported,
            now_open.open AS open, done.thrown + pending.thrown + now_open.thrown + k.discarded AS discarded,
            done.dups + pending.dups + now_open.dups + k.duplicates AS duplicates, aside.requests AS aside,
-           cum.connections, cum.usages
+           cum.connections + k.connection_events AS connections, cum.usages + k.usage_events AS usages
       FROM cum, done, pending, now_open, aside, tallyd.ledger_carried k WHERE k.one)
   SELECT applied::text, reported::text, open::text, discarded::text, duplicates::text, aside::text, connections, usages,
          applied = reported + open + discarded + duplicates + aside,
@@ -98,7 +108,8 @@ constexpr Query kLedger{"ledger", R"sql(
          ARRAY(SELECT unflushed_connection_events FROM tallyd.replicas WHERE NOT given_up ORDER BY replica_id),
          ARRAY(SELECT unflushed_usage_events FROM tallyd.replicas WHERE NOT given_up ORDER BY replica_id),
          ARRAY(SELECT (extract(epoch FROM now() - heartbeat_at) * 1000)::bigint
-                 FROM tallyd.replicas WHERE NOT given_up ORDER BY replica_id)
+                 FROM tallyd.replicas WHERE NOT given_up ORDER BY replica_id),
+         greatest(0, (SELECT reltuples FROM pg_catalog.pg_class WHERE oid = 'tallyd.ingest_keys'::regclass))::bigint
     FROM total
 )sql",
                         true};
@@ -106,7 +117,9 @@ constexpr Query kLedger{"ledger", R"sql(
 /// Rows are locked here and never updated, so the ctid is safe.
 constexpr Query kExpireKeys{"expire_keys", R"sql(
   WITH horizon AS (
-    SELECT least(now(), min(complete_as_of)) - make_interval(secs => $1) AS t FROM tallyd.replicas WHERE NOT given_up)
+    SELECT least(now(),
+                 min(complete_as_of)  -- [S9.horizon: min(now())]
+                ) - make_interval(secs => $1) AS t FROM tallyd.replicas WHERE NOT given_up)
   DELETE FROM tallyd.ingest_keys WHERE ctid = ANY (ARRAY(
     SELECT k.ctid FROM tallyd.ingest_keys k WHERE k.seen_at < (SELECT t FROM horizon)
      ORDER BY k.seen_at LIMIT $2 FOR UPDATE OF k SKIP LOCKED))
@@ -120,6 +133,54 @@ constexpr Query kExpireIds{"expire_ids", R"sql(
   ids AS (DELETE FROM tallyd.boundary_usage_ids i USING old WHERE i.period_id = old.period_id),
   stats AS (DELETE FROM tallyd.boundary_usage_stats t USING old WHERE t.period_id = old.period_id)
   UPDATE tallyd.boundary_usage_reports r SET ids_purged_at = now() FROM old WHERE r.period_id = old.period_id
+)sql"};
+
+/// The row of the carried sums is locked first: who purges comes one after the other.
+constexpr Query kExpireReports{"expire_reports", R"sql(
+  WITH carried AS MATERIALIZED (SELECT one FROM tallyd.ledger_carried WHERE one FOR UPDATE),
+  old AS (
+    DELETE FROM tallyd.boundary_usage_reports WHERE period_id = ANY (ARRAY(
+      SELECT r.period_id FROM carried, tallyd.boundary_usage_reports r
+       WHERE r.summed_at IS NOT NULL AND r.ended_at < now() - make_interval(secs => $1)
+         AND (r.delivered_at IS NOT NULL OR NOT $3)
+       ORDER BY r.period_id LIMIT $2))
+    RETURNING period_id, allowed + denied AS requests, thrown_away, dup_allowed + dup_denied AS dups, discarded),
+  ids AS (DELETE FROM tallyd.boundary_usage_ids i USING old WHERE i.period_id = old.period_id),
+  stats AS (DELETE FROM tallyd.boundary_usage_stats t USING old WHERE t.period_id = old.period_id),
+  sums AS (
+    SELECT count(*) AS rows, coalesce(sum(requests) FILTER (WHERE NOT discarded), 0) AS reported,
+           coalesce(sum(requests) FILTER (WHERE discarded), 0) + coalesce(sum(thrown_away), 0) AS thrown,
+           coalesce(sum(dups), 0) AS dups
+      FROM old),
+  kept AS (
+    UPDATE tallyd.ledger_carried k
+       SET reported = k.reported + sums.reported, discarded = k.discarded + sums.thrown,
+           duplicates = k.duplicates + sums.dups
+      FROM sums WHERE k.one AND sums.rows > 0)
+  SELECT rows FROM sums
+)sql"};
+
+/// Streams that are over, and of whose periods no rows are left. Whoever still has a journal of one finds its row gone
+/// and stops (M13).
+constexpr Query kExpireStreams{"expire_streams", R"sql(
+  WITH carried AS MATERIALIZED (SELECT one FROM tallyd.ledger_carried WHERE one FOR UPDATE),
+  old AS (
+    DELETE FROM tallyd.streams WHERE stream_id = ANY (ARRAY(
+      SELECT s.stream_id FROM carried, tallyd.streams s
+       WHERE s.state <> 0 AND s.updated_at < now() - make_interval(secs => $1)
+         AND NOT EXISTS (SELECT FROM tallyd.boundary_usage_stats t WHERE t.stream_id = s.stream_id)
+       ORDER BY s.updated_at LIMIT $2))
+    RETURNING boundary_requests, connection_events, usage_events),
+  sums AS (
+    SELECT count(*) AS rows, coalesce(sum(boundary_requests), 0) AS requests,
+           coalesce(sum(connection_events), 0)::bigint AS connections, coalesce(sum(usage_events), 0)::bigint AS usages
+      FROM old),
+  kept AS (
+    UPDATE tallyd.ledger_carried k
+       SET applied = k.applied + sums.requests, connection_events = k.connection_events + sums.connections,
+           usage_events = k.usage_events + sums.usages
+      FROM sums WHERE k.one AND sums.rows > 0)
+  SELECT rows FROM sums
 )sql"};
 
 /// The open period is closed first where the clock jumps, so that its figures stay in a report.
@@ -180,6 +241,7 @@ Ledger to_ledger(const Rows& rows) {
   const std::vector<std::string> ids = rows.texts(0, 9), unflushed = rows.texts(0, 10);
   const std::vector<std::int64_t> connections = rows.integers(0, 11), usages = rows.integers(0, 12);
   const std::vector<std::int64_t> ages_ms = rows.integers(0, 13);
+  ledger.keys = rows.integer(0, 14);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     ledger.replicas.push_back(
         {ids[i], unflushed[i], connections[i], usages[i], static_cast<double>(ages_ms[i]) / 1000.0});
@@ -197,7 +259,7 @@ asio::awaitable<Result<HeartbeatAnswer>> run_heartbeat(Pool& pool, Heartbeat bea
   }
   params.numeric(beat.unflushed_requests);
   params.int8(static_cast<std::int64_t>(beat.unflushed_connection_events));
-  params.int8(static_cast<std::int64_t>(beat.unflushed_usage_events));
+  params.int8(static_cast<std::int64_t>(beat.unflushed_usage_events)).boolean(beat.unflushed_known);
   Result<Rows> rows = co_await pool.fetch(kHeartbeat, params, timeout);
   if (!rows) co_return rows.error();
   if (rows->empty()) co_return Errc::store_refuses;
@@ -255,6 +317,19 @@ asio::awaitable<Result<std::vector<ReplicaInfo>>> run_replicas(Pool& pool, std::
   co_return replicas;
 }
 
+std::vector<SilentReplica> to_silent(const Rows& rows) {
+  std::vector<SilentReplica> silent;
+  for (int row = 0; row < rows.size(); ++row)
+    silent.push_back({std::string(rows.text(row, 0)), rows.integer(row, 1), rows.integer(row, 2)});
+  return silent;
+}
+
+asio::awaitable<Result<std::vector<SilentReplica>>> run_silent(Pool& pool, std::chrono::milliseconds timeout) {
+  Result<Rows> rows = co_await pool.fetch(kSilentReplicas, {}, timeout);
+  if (!rows) co_return rows.error();
+  co_return to_silent(*rows);
+}
+
 asio::awaitable<Result<Ledger>> run_ledger(Pool& pool, std::chrono::milliseconds timeout) {
   Result<Rows> rows = co_await pool.fetch(kLedger, {}, timeout);
   if (!rows) co_return rows.error();
@@ -268,6 +343,13 @@ asio::awaitable<Result<std::int64_t>> run_expire(Pool& pool, const Query& query,
   Result<Rows> rows = co_await pool.fetch(query, params, timeout);
   if (!rows) co_return rows.error();
   co_return rows->affected();
+}
+
+asio::awaitable<Result<std::int64_t>> run_purge(Pool& pool, const Query& query, Params params,
+                                                std::chrono::milliseconds timeout) {
+  Result<Rows> rows = co_await pool.fetch(query, params, timeout);
+  if (!rows) co_return rows.error();
+  co_return rows->integer(0, 0);
 }
 
 asio::awaitable<Result<void>> run_rebase(Pool& pool, tracker::PeriodId next, std::string actor,
@@ -312,6 +394,10 @@ PgStore::Async<std::vector<ReplicaInfo>> PgStore::replicas() {
   return detail::on_pool(pool_, run_replicas(pool_, timeouts_.read));
 }
 
+PgStore::Async<std::vector<SilentReplica>> PgStore::silent_replicas() {
+  return detail::on_pool(pool_, run_silent(pool_, timeouts_.read));
+}
+
 PgStore::Async<Ledger> PgStore::ledger() {
   return detail::on_pool(pool_, run_ledger(pool_, timeouts_.sum));
 }
@@ -322,6 +408,18 @@ PgStore::Async<std::int64_t> PgStore::expire_keys(std::chrono::seconds window, s
 
 PgStore::Async<std::int64_t> PgStore::expire_ids(std::chrono::seconds retention, std::int64_t periods) {
   return detail::on_pool(pool_, run_expire(pool_, kExpireIds, retention, periods, timeouts_.sum));
+}
+
+PgStore::Async<std::int64_t> PgStore::expire_reports(std::chrono::seconds retention, bool delivered_only,
+                                                     std::int64_t chunk) {
+  Params params =
+      std::move(Params().float8(static_cast<double>(retention.count())).int8(chunk).boolean(delivered_only));
+  return detail::on_pool(pool_, run_purge(pool_, kExpireReports, std::move(params), timeouts_.sum));
+}
+
+PgStore::Async<std::int64_t> PgStore::expire_streams(std::chrono::seconds age, std::int64_t chunk) {
+  Params params = std::move(Params().float8(static_cast<double>(age.count())).int8(chunk));
+  return detail::on_pool(pool_, run_purge(pool_, kExpireStreams, std::move(params), timeouts_.sum));
 }
 
 PgStore::Async<void> PgStore::rebase(tracker::PeriodId next_period, std::string actor) {

@@ -13,14 +13,22 @@ namespace {
 /// C1. The new period opens when the lock is held, not when the statement began.
 constexpr Query kClose{"close_period", R"sql(
   WITH old AS MATERIALIZED (
-    SELECT period_id, cluster_id, opened_at FROM tallyd.period_clock WHERE one AND period_id = $1 FOR UPDATE),
+    SELECT period_id, cluster_id, opened_at FROM tallyd.period_clock
+     WHERE one
+       AND period_id = $1  -- [C1: AND $1::bigint IS NOT NULL]
+       FOR UPDATE),
   moved AS (
     UPDATE tallyd.period_clock c
        SET period_id = old.period_id + 1, opened_at = greatest(clock_timestamp(), old.opened_at)
       FROM old WHERE c.one
     RETURNING c.opened_at AS closed_at)
-  INSERT INTO tallyd.boundary_usage_reports (period_id, cluster_id, request_id, started_at, ended_at, discarded)
-  SELECT old.period_id, old.cluster_id, $2, old.opened_at, moved.closed_at, $3 FROM old, moved
+  INSERT INTO tallyd.boundary_usage_reports (period_id, cluster_id, request_id, started_at, ended_at, discarded
+  -- [M2: , allowed, denied, unique_workspaces, unique_users, summed_at]
+  )
+  SELECT old.period_id, old.cluster_id, $2, old.opened_at, moved.closed_at, $3
+  -- [M2: , f.allowed, f.denied, f.unique_workspaces, f.unique_users, now()]
+    FROM old, moved
+  -- [M2: , LATERAL tallyd.period_figures($1) f]
   RETURNING period_id
 )sql"};
 

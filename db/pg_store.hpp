@@ -27,6 +27,7 @@ struct Heartbeat {
   /// A database time (`ClockRow::database_time_us` read before): everything this replica acknowledged before it is
   /// applied and its older streams are drained. Never moves back. Nothing: leave as it is.
   std::optional<std::int64_t> complete_as_of_us;
+  bool unflushed_known = true;          ///< false: what stands in the database stays
   tracker::Sum unflushed_requests = 0;  ///< allowed + denied, acknowledged and not yet known applied
   std::uint64_t unflushed_connection_events = 0;
   std::uint64_t unflushed_usage_events = 0;
@@ -67,8 +68,16 @@ struct Ledger {
   std::string set_aside;  ///< in records that the database refused to apply; kept in tallyd.records_set_aside
   std::int64_t connection_events_applied = 0;
   std::int64_t usage_events_applied = 0;
+  std::int64_t keys = 0;          ///< idempotency keys kept; PostgreSQL's estimate
   bool balanced = false;          ///< applied = reported + open + discarded + duplicates + set_aside
   std::vector<Replica> replicas;  ///< not given up
+};
+
+/// Not heard of for 15 s and not given up.
+struct SilentReplica {
+  std::string id;
+  std::int64_t silent_seconds = 0;
+  std::int64_t open_streams = 0;
 };
 
 /// A report that does not equal what its period's rows say.
@@ -148,6 +157,8 @@ class PgStore final : public tracker::Store {
   Async<void> give_up_replica(std::string replica_id, std::string actor);
   Async<std::vector<StreamInfo>> streams();
   Async<std::vector<ReplicaInfo>> replicas();
+  /// The longest silent first.
+  Async<std::vector<SilentReplica>> silent_replicas();
 
   Async<Ledger> ledger();
   Async<Verification> verify();
@@ -155,6 +166,11 @@ class PgStore final : public tracker::Store {
   /// One chunk each; answers how many rows went. Zero: done for now.
   Async<std::int64_t> expire_keys(std::chrono::seconds window, std::int64_t chunk = 1'000);
   Async<std::int64_t> expire_ids(std::chrono::seconds retention, std::int64_t periods = 1);
+  /// Summed reports with all that belongs to them; what they said goes into the carried sums of the ledger.
+  /// `delivered_only`: those that wait for --report-url stay.
+  Async<std::int64_t> expire_reports(std::chrono::seconds retention, bool delivered_only, std::int64_t chunk = 100);
+  /// Rows of streams that ended so long ago and of whose periods no rows are left, into the carried sums too.
+  Async<std::int64_t> expire_streams(std::chrono::seconds age, std::int64_t chunk = 1'000);
 
   /// A new cluster id after a restore; moves the clock to at least `next_period`.
   Async<void> rebase(tracker::PeriodId next_period, std::string actor);

@@ -5,6 +5,7 @@
 
 #include "journal/detail/stream_walk.hpp"
 #include "journal/format.hpp"
+#include "tracker/rules.hpp"
 
 namespace tally::journal {
 namespace {
@@ -165,12 +166,14 @@ Result<std::vector<StreamInfo>> Directory::streams() {
 Result<std::unique_ptr<Lock>> Directory::claim(const StreamId& stream) {
   auto lock = disk_.try_lock(stream_path(stream) + "/lock");
   if (lock) return lock;
+  if (lock.error() == resource_unavailable_try_again && !tracker::holds("M12")) return std::unique_ptr<Lock>();
   if (lock.error() == resource_unavailable_try_again) return Errc::conflict;
   if (lock.error() == no_such_file_or_directory) return Errc::not_found;
   return lock.error();
 }
 
-Result<StreamScan> Directory::scan(const StreamId& stream, Lsn applied) {
+Result<StreamScan> Directory::scan(const StreamId& stream, Lsn applied,
+                                   const std::function<void(const tracker::RecordView&)>& each) {
   auto walk = detail::StreamWalk::open(*this, stream);
   if (!walk) return walk.error();
   StreamScan scan;
@@ -202,6 +205,7 @@ Result<StreamScan> Directory::scan(const StreamId& stream, Lsn applied) {
     }
     if (!*found) break;
     ++scan.records;
+    if (each) each(walk->record());
     scan.payload_bytes += walk->record().payload.size();
     scan.last = walk->lsn();
     scan.chain = walk->chain();
@@ -225,7 +229,7 @@ Result<std::uint64_t> Directory::trim(const StreamId& stream, Lsn applied, track
     const auto header =
         detail::SegmentScan::read_header(disk_, path + "/" + segment_name(following), stream, following);
     // Without a good header behind it nobody knows which LSNs a segment holds: it stays.
-    if (!header || header->first - 1 > applied) break;
+    if (!header || (header->first - 1 > applied && tracker::holds("M4"))) break;
     if (segments[i].modified >= keep_until && !quota_.is_short()) break;
     failed = disk_.remove(path + "/" + segment_name(segments[i].number));
     if (!failed) break;

@@ -61,8 +61,10 @@ class Directory {
   Result<std::vector<StreamInfo>> streams();
   /// Takes the lock of a stream, which shows that no process appends to it (accounting.md B4, M12). `conflict`: held.
   Result<std::unique_ptr<Lock>> claim(const tracker::StreamId& stream);
-  /// Reads all of a dead stream. `applied`: what the database has. Damage is told to the observer.
-  Result<StreamScan> scan(const tracker::StreamId& stream, tracker::Lsn applied);
+  /// Reads all of a dead stream. `applied`: what the database has; `each` is called with every record above it. Damage
+  /// is told to the observer.
+  Result<StreamScan> scan(const tracker::StreamId& stream, tracker::Lsn applied,
+                          const std::function<void(const tracker::RecordView&)>& each = {});
 
   /// Unlinks whole segments whose records are all <= `applied` (as read from a *committed* answer) and that were last
   /// written before `keep_until`; when the quota is short, also younger ones. Never the newest segment. Answers the

@@ -77,6 +77,7 @@ class StreamWriter {
 
   boost::system::error_code make_room(std::size_t record_bytes);
   boost::system::error_code open_stream(std::size_t record_bytes);
+  void continue_an_old_one(Stream& stream);
   boost::system::error_code make_files(Stream& stream, std::size_t record_bytes);
   boost::system::error_code make_segment(Stream& stream, std::size_t record_bytes);
   boost::system::error_code rotate(std::size_t record_bytes);

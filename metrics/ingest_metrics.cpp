@@ -8,12 +8,16 @@ namespace {
 constexpr std::array<std::string_view, 3> kKinds = {"boundary", "connection", "usage"};
 constexpr std::array<std::string_view, 4> kResults = {"accepted", "invalid", "skipped", "unavailable"};
 
+enum : std::size_t { kKeyConflicts, kSequenceGap };
+
 }  // namespace
 
 IngestMetrics::IngestMetrics(Registry& registry, std::uint32_t threads)
     : events_(threads, kKinds.size() * kResults.size()),
-      duplicates_(threads, kKinds.size()),
+      duplicates_(threads + 1, kKinds.size()),
       boundary_(threads, 2),
+      keys_(threads + 1, 2),
+      counting_thread_(threads),
       pending_(registry, prometheus::BuildGauge(), "tallyd_pending_events",
                "Events accepted here that are not yet in the database.", "kind", kKinds) {
   registry.add(*this);
@@ -25,6 +29,14 @@ void IngestMetrics::events(std::uint32_t thread, EventKind kind, IngestResult re
 
 void IngestMetrics::duplicates(std::uint32_t thread, EventKind kind, std::uint64_t count) noexcept {
   duplicates_.add(thread, static_cast<std::size_t>(kind), count);
+}
+
+void IngestMetrics::key_conflicts(std::uint32_t thread, std::uint64_t count) noexcept {
+  keys_.add(thread, kKeyConflicts, count);
+}
+
+void IngestMetrics::sequence_gap(std::uint32_t thread, std::uint64_t numbers) noexcept {
+  keys_.add(thread, kSequenceGap, numbers);
 }
 
 void IngestMetrics::boundary_requests(std::uint32_t thread, std::uint64_t allowed, std::uint64_t denied) noexcept {
@@ -53,7 +65,13 @@ std::vector<prometheus::MetricFamily> IngestMetrics::Collect() const {
                                  "Requests that accepted boundary events told of, by decision.");
   detail::add_sample(boundary, {{"decision", "allowed"}}, static_cast<double>(boundary_.sum(0)));
   detail::add_sample(boundary, {{"decision", "denied"}}, static_cast<double>(boundary_.sum(1)));
-  return {std::move(events), std::move(duplicates), std::move(boundary)};
+  auto conflicts = detail::family("tallyd_key_conflicts_total", MetricType::Counter,
+                                  "Keys that came again with another body: answered 422 or refused by the flush.");
+  detail::add_sample(conflicts, {}, static_cast<double>(keys_.sum(kKeyConflicts)));
+  auto gap = detail::family("tallyd_sequence_gap_total", MetricType::Counter,
+                            "Sequence numbers of boundary log sessions that never came to this replica.");
+  detail::add_sample(gap, {}, static_cast<double>(keys_.sum(kSequenceGap)));
+  return {std::move(events), std::move(duplicates), std::move(boundary), std::move(conflicts), std::move(gap)};
 }
 
 }  // namespace tally::metrics

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tracker/rules.hpp"
+
 namespace tally::tracker {
 namespace {
 
@@ -117,17 +119,23 @@ Accumulator::Added Accumulator::add_keyed(std::span<const std::byte> payload, Wa
       effect.workspaces.push_back(increment.workspace);
       effect.users.push_back(increment.owner);
     }
+    if (!holds("S9.effect-ids"))  // take them for sent because a keyed effect carries them
+      for (std::size_t i = 0; i < effect.workspaces.size(); ++i) {
+        seen_workspaces_.insert(effect.workspaces[i]);
+        seen_users_.insert(effect.users[i]);
+      }
     make_distinct(effect.workspaces);
     make_distinct(effect.users);
 
     const auto [known, fresh] =
         effect_of_key_.try_emplace(effect.key, static_cast<std::uint32_t>(content_.effects.size()));
-    if (fresh) {
+    if (fresh || !holds("S9.merge")) {
       effect_ids_ += effect.workspaces.size() + effect.users.size();
       content_.effects.push_back(std::move(effect));
     } else {
       content_.repeat_allowed += effect.allowed;
       content_.repeat_denied += effect.denied;
+      content_.repeat_increments += effect.increments;
       if (content_.effects[known->second].body != effect.body) ++content_.repeat_conflicts;
     }
   }
@@ -173,6 +181,7 @@ bool merge(FlushBatch& whole, FlushBatch&& part, std::size_t max_effects) {
   whole.denied += part.denied;
   whole.repeat_allowed += part.repeat_allowed;
   whole.repeat_denied += part.repeat_denied;
+  whole.repeat_increments += part.repeat_increments;
   whole.repeat_conflicts += part.repeat_conflicts;
   whole.increments += part.increments;
   append(whole.workspaces, part.workspaces);
@@ -199,6 +208,7 @@ bool merge(FlushBatch& whole, FlushBatch&& part, std::size_t max_effects) {
     }
     whole.repeat_allowed += effect.allowed;
     whole.repeat_denied += effect.denied;
+    whole.repeat_increments += effect.increments;
     if (whole.effects[found->second].body != effect.body) ++whole.repeat_conflicts;
   }
   return whole.effects.size() <= max_effects;

@@ -12,4 +12,17 @@ std::string to_string(Sum sum) {
   return digits;
 }
 
+Sum parse_sum(std::string_view digits) {
+  Sum sum = 0;
+  for (const char digit : digits)
+    if (digit >= '0' && digit <= '9') sum = sum * 10 + static_cast<unsigned>(digit - '0');
+  return sum;
+}
+
+Sum all_requests(const FlushBatch& batch) {
+  Sum sum = batch.allowed + batch.denied + batch.repeat_allowed + batch.repeat_denied;
+  for (const KeyedEffect& effect : batch.effects) sum += effect.allowed + effect.denied;
+  return sum;
+}
+
 }  // namespace tally::tracker

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tracker/record.hpp"
@@ -11,6 +12,8 @@ namespace tally::tracker {
 /// Sums of requests. 2^75 increments of the largest count fit, so a sum cannot overflow (docs/decisions/0003).
 using Sum = unsigned __int128;
 std::string to_string(Sum sum);
+/// Of decimal digits, as the store answers whole sums; anything else in the text is passed over.
+Sum parse_sum(std::string_view digits);
 
 /// What may be left out of a flush holds only while both still say so (accounting.md F5, M9; section 7 for the epoch).
 struct Guard {
@@ -53,11 +56,15 @@ struct FlushBatch {
   std::vector<KeyedEffect> effects;  ///< each key once
   Sum repeat_allowed = 0;            ///< repeats of a key that were merged away inside the batch
   Sum repeat_denied = 0;
-  std::uint64_t repeat_conflicts = 0;  ///< of those, repeats with another body
+  std::uint64_t repeat_increments = 0;
+  std::uint64_t repeat_conflicts = 0;  ///< effects among the repeats that have another body
 
   std::uint64_t increments = 0;  ///< all of them, keyed or not
   std::vector<AppendedAt> appended;
 };
+
+/// What the batch adds to the ledger, repeats included.
+Sum all_requests(const FlushBatch& batch);
 
 struct FlushAnswer {
   PeriodId clock = 0;                   ///< the open period that the statement saw

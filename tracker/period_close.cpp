@@ -1,5 +1,7 @@
 #include "tracker/period_close.hpp"
 
+#include "tracker/rules.hpp"
+
 namespace tally::tracker {
 
 PeriodClose::Do PeriodClose::next() const {
@@ -16,6 +18,7 @@ void PeriodClose::closed(bool moved_by_this_request) {
 
 void PeriodClose::failed(Errc why) {
   if (why == Errc::conflict) refused_ = true;
+  if (why == Errc::outcome_unknown && !holds("M7")) period_.reset();  // whichever is open now
 }
 
 }  // namespace tally::tracker

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "tracker/rules.hpp"
+
 namespace tally::tracker {
 namespace {
 
@@ -35,7 +37,7 @@ void StreamFlush::gathered(Gathered gathered) {
     epoch_requested_ = false;
     epoch_state_ = EpochState::fresh;
   }
-  if (!in_order || !gathered.complete || gathered.epoch != epoch_) break_epoch();
+  if (!in_order || (!gathered.complete && holds("F1.complete")) || gathered.epoch != epoch_) break_epoch();
   covered_ = std::max(covered_, gathered.upto);
 
   const bool sendable = epoch_state_ != EpochState::broken && row_known_ && !frozen_ && !must_set_aside_ &&
@@ -54,7 +56,7 @@ void StreamFlush::gathered(Gathered gathered) {
   frozen_->chain_from = chain_;
   frozen_->chain_to = gathered.chain;
   frozen_->guard.reset();
-  if (epoch_state_ == EpochState::confirmed) frozen_->guard = epoch_guard_;
+  if (epoch_state_ == EpochState::confirmed && holds("M9")) frozen_->guard = epoch_guard_;
   frozen_is_gathered_ = true;
 }
 
@@ -66,7 +68,7 @@ void StreamFlush::row(const std::optional<StreamRow>& row) {
   failures_ = 0;
   if (!row) {
     // A stream without a row either never got one, or lost it: only its journal knows.
-    if (was_registered_)
+    if (was_registered_ && holds("M13.row"))
       halt(Alarm::row_gone);
     else
       registration_ = owner_ == Owner::this_process ? Registration::absent : Registration::pending;
@@ -90,6 +92,7 @@ void StreamFlush::row(const std::optional<StreamRow>& row) {
   }
   if (row->applied_lsn < applied_) {
     ++counts_.lost_commits;
+    if (!holds("F5.lost")) return adopt(applied_, chain_);
     break_epoch();
   }
   if (row->applied_lsn == 0 && row->chain == 0) return adopt(0, 0);
@@ -114,7 +117,7 @@ void StreamFlush::chain(Result<Chain> at_applied) {
   const StreamRow row = *unchecked_;
   unchecked_.reset();
   if (at_applied) {
-    if (*at_applied != row.chain) return halt(Alarm::forked);
+    if (*at_applied != row.chain && holds("M13.chain")) return halt(Alarm::forked);
     return adopt(row.applied_lsn, row.chain);
   }
   if (at_applied.error() == Errc::corrupt) return halt(Alarm::corrupt);
@@ -168,7 +171,11 @@ void StreamFlush::failed(Errc why) {
   ++failures_;
   switch (why) {
     case Errc::outcome_unknown:
-      if (frozen_) {
+      if (frozen_ && !holds("F4")) {  // guess that it was applied
+        applied_ = frozen_->to;
+        chain_ = frozen_->chain_to;
+        frozen_.reset();
+      } else if (frozen_) {
         ++counts_.unknown;
         unknown_to_ = frozen_->to;
         forget_frozen();
@@ -178,7 +185,7 @@ void StreamFlush::failed(Errc why) {
       }
       return;
     case Errc::data_refused:
-      if (frozen_) split_batch();
+      if (frozen_ && holds("F5.split")) split_batch();
       return;
     default:
       return;  // nothing happened: the same again after a wait
@@ -208,11 +215,11 @@ void StreamFlush::forget_frozen() {
   target_ = std::max(target_, frozen_->to);
   frozen_.reset();
   row_known_ = false;
-  break_epoch();
+  if (holds("F5.ids")) break_epoch();
 }
 
 void StreamFlush::learn_clock(PeriodId clock) {
-  if (clock < clock_)
+  if (clock < clock_ && holds("S13.clock"))
     halt(Alarm::clock_back);
   else
     clock_ = clock;

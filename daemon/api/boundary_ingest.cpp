@@ -5,6 +5,7 @@
 #include "daemon/api/context.hpp"
 #include "daemon/ingest/boundary.hpp"
 #include "tracker/record.hpp"
+#include "tracker/rules.hpp"
 
 namespace tally::daemon::api {
 namespace {
@@ -48,24 +49,32 @@ struct BoundaryRecord final : PendingRecord {
   http::Responder responder;
   std::uint64_t allowed = 0;
   std::uint64_t denied = 0;
-  std::optional<std::uint32_t> skipped;
+  /// Of raw logs only.
+  std::optional<ingest::LogBatch> logs;
+
+  std::optional<std::uint32_t> skipped() const { return logs ? std::optional(logs->skipped) : std::nullopt; }
+
+  void remember_keys() {
+    if (type != tracker::RecordType::boundary_keyed) return;
+    const auto now = context.clock.steady();
+    tracker::for_each_effect(
+        std::as_bytes(std::span(payload)),
+        [&](const tracker::Uuid& key, std::uint64_t body, std::uint32_t) { context.keys.remember(key, body, now); },
+        [](const tracker::Increment&) {});
+  }
 
   void settled() override {
     metrics::IngestMetrics& counters = context.ingest_metrics;
+    if (!error || !tracker::holds("S9.durable")) remember_keys();
     if (error) {
       counters.events(thread, metrics::EventKind::boundary, metrics::IngestResult::unavailable, volume.events);
       return responder.answer(not_journalled(error));
     }
-    if (type == tracker::RecordType::boundary_keyed) {
-      const auto now = context.clock.steady();
-      tracker::for_each_effect(
-          std::as_bytes(std::span(payload)),
-          [&](const tracker::Uuid& key, std::uint64_t body, std::uint32_t) { context.keys.remember(key, body, now); },
-          [](const tracker::Increment&) {});
-    }
     counters.events(thread, metrics::EventKind::boundary, metrics::IngestResult::accepted, volume.events);
     counters.boundary_requests(thread, allowed, denied);
-    responder.answer(accepted(static_cast<std::uint32_t>(volume.events), skipped));
+    if (logs && logs->numbered)
+      counters.sequence_gap(thread, logs->missing + context.sequences.follow(logs->session, logs->first, logs->last));
+    responder.answer(accepted(static_cast<std::uint32_t>(volume.events), skipped()));
   }
 };
 
@@ -106,9 +115,10 @@ tracker::KeyMemory::Known known_keys(Context& context, const ingest::Accepted& p
 
 /// Checks whose events these are, sums them up, and gives the record to the journal.
 void take(Context& context, http::Request& request, http::Responder responder, ingest::Accepted&& parsed,
-          std::optional<std::uint32_t> skipped) {
+          std::optional<ingest::LogBatch> logs) {
   const auto& caller = request.subject_as<Caller>();
   auto record = std::make_unique<BoundaryRecord>(context, request.thread, std::move(responder));
+  record->logs = logs;
   bool own = true;
   const bool agent = caller.token.agent.has_value();
   const bool readable = tracker::for_each_increment(
@@ -122,17 +132,18 @@ void take(Context& context, http::Request& request, http::Responder responder, i
     context.ingest_metrics.events(request.thread, metrics::EventKind::boundary, metrics::IngestResult::invalid);
     return record->responder.answer(http::problem(Status::forbidden, kOwnOnly));
   }
-  if (!parsed.needs_record()) return record->responder.answer(accepted(parsed.events, skipped));
+  if (!parsed.needs_record()) return record->responder.answer(accepted(parsed.events, record->skipped()));
   if (parsed.type == tracker::RecordType::boundary_keyed) {
-    if (!context.heart.registered())
+    if (!context.heart.registered() && tracker::holds("S5.registered"))
       return record->responder.answer(
           http::retry_later(Status::service_unavailable,
                             "Keys are taken once this replica has reached the database for the first time.", 5s));
     switch (known_keys(context, parsed)) {
       case tracker::KeyMemory::Known::same:
         context.ingest_metrics.duplicates(request.thread, metrics::EventKind::boundary, parsed.events);
-        return record->responder.answer(accepted(parsed.events, skipped));
+        return record->responder.answer(accepted(parsed.events, record->skipped()));
       case tracker::KeyMemory::Known::conflict:
+        context.ingest_metrics.key_conflicts(request.thread);
         context.ingest_metrics.events(request.thread, metrics::EventKind::boundary, metrics::IngestResult::invalid);
         return record->responder.answer(
             http::problem(Status::unprocessable_entity, "The idempotency key was used with another body."));
@@ -143,7 +154,6 @@ void take(Context& context, http::Request& request, http::Responder responder, i
   record->type = parsed.type;
   record->payload = std::move(parsed.payload);
   record->volume.events = parsed.events;
-  record->skipped = skipped;
   context.intake.add(request.thread, std::move(record));
 }
 
@@ -180,7 +190,7 @@ void post_boundary_logs(Context& context, http::Request& request, http::Responde
   if (batch.skipped > 0)
     context.ingest_metrics.events(request.thread, metrics::EventKind::boundary, metrics::IngestResult::skipped,
                                   batch.skipped);
-  take(context, request, std::move(responder), std::move(parsed), batch.skipped);
+  take(context, request, std::move(responder), std::move(parsed), batch);
 }
 
 }  // namespace tally::daemon::api

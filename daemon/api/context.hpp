@@ -14,6 +14,7 @@
 #include "metrics/registry.hpp"
 #include "metrics/report_metrics.hpp"
 #include "tracker/key_memory.hpp"
+#include "tracker/sequence_watch.hpp"
 
 namespace tally::daemon::api {
 
@@ -31,6 +32,7 @@ struct Context {
   Intake& intake;
   const Heart& heart;
   tracker::KeyMemory& keys;
+  tracker::SequenceWatch& sequences;
   db::PgStore& store;
   const tracker::Clock& clock;
   metrics::Registry& registry;
@@ -38,8 +40,9 @@ struct Context {
   metrics::ReportMetrics& report_metrics;
   /// For /readyz. Thread-safe.
   std::function<std::vector<Check>()> checks;
-  /// Acknowledged here and not yet known to be in the database. Thread-safe.
-  std::function<Volume()> unflushed;
+  /// Acknowledged here, by this process and by those before it, and not yet known to be in the database. Thread-safe.
+  std::function<OwnShare()> own_share;
+  const Traffic& traffic;
   std::string replica_id;
 };
 

@@ -36,6 +36,49 @@ std::string to_json(const db::Summary& summary) {
   return text + "]}";
 }
 
+namespace {
+
+std::string events_json(std::int64_t applied, std::int64_t unflushed) {
+  return fmt::format(R"({{"accepted":{},"applied":{},"unflushed":{}}})", applied + unflushed, applied, unflushed);
+}
+
+}  // namespace
+
+std::string to_json(const db::Ledger& ledger, const std::optional<OwnReplica>& own) {
+  tracker::Sum unflushed = 0;
+  std::int64_t connections = 0;
+  std::int64_t usage = 0;
+  std::string replicas;
+  const auto add = [&](std::string_view id, tracker::Sum requests, double age_seconds) {
+    unflushed += requests;
+    if (!replicas.empty()) replicas += ',';
+    replicas += R"({"id":)";
+    http::append_json_string(replicas, id);
+    replicas += fmt::format(R"(,"unflushed":{},"age_seconds":{:.3f}}})", tracker::to_string(requests), age_seconds);
+  };
+  bool own_listed = false;
+  for (const auto& replica : ledger.replicas) {
+    connections += replica.unflushed_connection_events;
+    usage += replica.unflushed_usage_events;
+    const tracker::Sum heard = tracker::parse_sum(replica.unflushed);
+    if (own && replica.id == own->id) {
+      own_listed = true;
+      add(own->id, own->share.unflushed.requests + (own->share.complete ? 0 : heard), 0);
+    } else {
+      add(replica.id, heard, replica.age_seconds);
+    }
+  }
+  // A replica that has just been given up, or was never registered, has what it has.
+  if (own && !own_listed && own->share.unflushed.requests > 0) add(own->id, own->share.unflushed.requests, 0);
+  return fmt::format(
+      R"({{"boundary_usage":{{"accepted":{},"applied":{},"unflushed":{},"reported":{},"open":{},"discarded":{},)"
+      R"("duplicates":{},"set_aside":{}}},"connection_events":{},"usage_events":{},"balanced":{},"replicas":[{}]}})",
+      tracker::to_string(tracker::parse_sum(ledger.applied) + unflushed), ledger.applied, tracker::to_string(unflushed),
+      ledger.reported, ledger.open, ledger.discarded, ledger.duplicates, ledger.set_aside,
+      events_json(ledger.connection_events_applied, connections), events_json(ledger.usage_events_applied, usage),
+      ledger.balanced, replicas);
+}
+
 http::Response store_failure(const boost::system::error_code& error) {
   return http::retry_later(http::Status::service_unavailable, error.message(), std::chrono::seconds(5));
 }

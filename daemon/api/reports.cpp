@@ -26,20 +26,15 @@ constexpr std::int64_t kDefaultPage = 50;
 constexpr std::int64_t kLargestPage = 500;
 constexpr auto kAnswerWithin = 30s;
 constexpr auto kBetweenTries = 200ms;
+// A replica that never rests answers with what there is.
+constexpr int kLedgerAttempts = 10;
+constexpr auto kBetweenLedgers = 20ms;
 
 std::optional<std::int64_t> number(std::string_view text) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size() || text.empty()) return std::nullopt;
   return value;
-}
-
-/// Decimal digits of a `numeric` that holds a whole number.
-tracker::Sum parse_sum(std::string_view digits) {
-  tracker::Sum sum = 0;
-  for (const char digit : digits)
-    if (digit >= '0' && digit <= '9') sum = sum * 10 + static_cast<unsigned>(digit - '0');
-  return sum;
 }
 
 std::string location(PeriodId period) {
@@ -256,37 +251,16 @@ Answer delete_replica(Context& context, http::Request& request) {
 }
 
 Answer get_ledger(Context& context, http::Request&) {
-  const auto ledger = co_await context.store.ledger();
-  if (!ledger) co_return store_failure(ledger.error());
-  const Volume own = context.unflushed();
-
-  tracker::Sum unflushed = own.requests;
-  std::int64_t unflushed_connections = 0;
-  std::int64_t unflushed_usage = 0;
-  std::string replicas;
-  for (const auto& replica : ledger->replicas) {
-    const bool me = replica.id == context.replica_id;
-    if (!me) unflushed += parse_sum(replica.unflushed);
-    unflushed_connections += replica.unflushed_connection_events;
-    unflushed_usage += replica.unflushed_usage_events;
-    if (!replicas.empty()) replicas += ',';
-    replicas += R"({"id":)";
-    http::append_json_string(replicas, replica.id);
-    replicas += fmt::format(R"(,"unflushed":{},"age_seconds":{:.3f}}})",
-                            me ? tracker::to_string(own.requests) : replica.unflushed, me ? 0.0 : replica.age_seconds);
+  for (int attempt = 1;; ++attempt) {
+    // Two sides that are read one after the other belong together if nothing moved from the one to the other meanwhile.
+    const auto before = context.traffic.still();
+    const auto ledger = co_await context.store.ledger();
+    if (!ledger) co_return store_failure(ledger.error());
+    const OwnReplica own{context.replica_id, context.own_share()};
+    const bool consistent = before && before == context.traffic.still();
+    if (consistent || attempt == kLedgerAttempts) co_return http::json(Status::ok, to_json(*ledger, own));
+    co_await pause(kBetweenLedgers);
   }
-  const auto events = [](std::int64_t applied, std::int64_t waiting) {
-    return fmt::format(R"({{"accepted":{},"applied":{},"unflushed":{}}})", applied + waiting, applied, waiting);
-  };
-  co_return http::json(
-      Status::ok,
-      fmt::format(
-          R"({{"boundary_usage":{{"accepted":{},"applied":{},"unflushed":{},"reported":{},"open":{},"discarded":{},)"
-          R"("duplicates":{},"set_aside":{}}},"connection_events":{},"usage_events":{},"balanced":{},"replicas":[{}]}})",
-          tracker::to_string(parse_sum(ledger->applied) + unflushed), ledger->applied, tracker::to_string(unflushed),
-          ledger->reported, ledger->open, ledger->discarded, ledger->duplicates, ledger->set_aside,
-          events(ledger->connection_events_applied, unflushed_connections),
-          events(ledger->usage_events_applied, unflushed_usage), ledger->balanced, replicas));
 }
 
 }  // namespace tally::daemon::api

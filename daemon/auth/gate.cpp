@@ -37,8 +37,8 @@ bool admits_event(const Caller& caller, const tracker::Uuid& workspace, const tr
 }
 
 TokenGate::TokenGate(TokenBook& book, db::TokenStore& store, const tracker::Clock& clock,
-                     metrics::AuthzMetrics& metrics, std::uint32_t rate_limit_per_second)
-    : book_(book), store_(store), clock_(clock), metrics_(metrics) {
+                     metrics::AuthzMetrics& metrics, DiskThread& disk, std::uint32_t rate_limit_per_second)
+    : book_(book), store_(store), clock_(clock), metrics_(metrics), disk_(disk) {
   limit_rate(rate_limit_per_second);
 }
 
@@ -61,6 +61,7 @@ Admission TokenGate::admit(http::Request& request, const Permission& permission)
       metrics_.looked_up(request.thread, metrics::TokenLookup::unknown);
       return Admission::refuse(http::unauthorized(kBadToken));
     case TokenBook::Verdict::good:
+      if (!answer.kept) return Admission::ask();
       break;
   }
   metrics_.looked_up(request.thread, metrics::TokenLookup::known);
@@ -69,8 +70,35 @@ Admission TokenGate::admit(http::Request& request, const Permission& permission)
   return Admission::admit();
 }
 
+/// A token is used only once the state directory holds its hash: what was answered under it is answered after a kill
+/// and with the database away too.
 boost::asio::awaitable<std::optional<Response>> TokenGate::admit_slowly(http::Request& request,
                                                                         const Permission& permission) {
+  const auto bearer = *parse_bearer(request.authorization);
+  TokenBook::Answer answer = book_.check(bearer);
+  const bool known = answer.verdict != TokenBook::Verdict::unknown;
+  if (!known) {
+    auto refusal = co_await look_up(request, bearer);
+    if (refusal) co_return refusal;
+    answer = book_.check(bearer);
+  }
+  if (answer.verdict != TokenBook::Verdict::good) {
+    metrics_.looked_up(request.thread, metrics::TokenLookup::unknown);
+    co_return http::unauthorized(kBadToken);
+  }
+  metrics_.looked_up(request.thread, known ? metrics::TokenLookup::known : metrics::TokenLookup::fetched);
+  if (!answer.kept) {
+    const auto keep = [this, learnt = answer.learnt] {
+      book_.keep(learnt);
+      return true;
+    };
+    co_await disk_.run(keep);
+  }
+  co_return authorize(request, permission, std::move(answer.caller));
+}
+
+/// Asks the database for a token that this replica never heard of, and puts it into the book.
+boost::asio::awaitable<std::optional<Response>> TokenGate::look_up(http::Request& request, Bearer bearer) {
   using namespace std::chrono_literals;
   struct Counted {
     std::atomic<int>& count;
@@ -80,7 +108,6 @@ boost::asio::awaitable<std::optional<Response>> TokenGate::admit_slowly(http::Re
   if (counted.before >= kMaxLookups)
     co_return http::retry_later(Status::service_unavailable, "Too many unknown tokens are being looked up.", 1s);
 
-  const auto bearer = *parse_bearer(request.authorization);
   auto found = co_await store_.find(std::string(bearer.id));
   std::optional<db::User> user;
   if (found && *found && (*found)->user_id) {
@@ -100,13 +127,7 @@ boost::asio::awaitable<std::optional<Response>> TokenGate::admit_slowly(http::Re
     co_return http::unauthorized(kBadToken);
   }
   book_.learn(**found, user);
-  TokenBook::Answer answer = book_.check(bearer);
-  if (answer.verdict != TokenBook::Verdict::good) {
-    metrics_.looked_up(request.thread, metrics::TokenLookup::unknown);
-    co_return http::unauthorized(kBadToken);
-  }
-  metrics_.looked_up(request.thread, metrics::TokenLookup::fetched);
-  co_return authorize(request, permission, std::move(answer.caller));
+  co_return std::nullopt;
 }
 
 bool TokenGate::within_rate(const Caller& caller, tracker::SteadyTime now, std::int64_t nanoseconds_per_request) {

@@ -4,6 +4,7 @@
 
 #include "authz/decision.hpp"
 #include "daemon/auth/token_book.hpp"
+#include "daemon/counting/disk_thread.hpp"
 #include "daemon/http/gate.hpp"
 #include "metrics/authz_metrics.hpp"
 
@@ -39,7 +40,7 @@ class TokenGate final : public http::Gate<Permission> {
  public:
   /// `rate_limit_per_second`: of one caller on this replica; 0: none. All must outlive it.
   TokenGate(TokenBook& book, db::TokenStore& store, const tracker::Clock& clock, metrics::AuthzMetrics& metrics,
-            std::uint32_t rate_limit_per_second);
+            DiskThread& disk, std::uint32_t rate_limit_per_second);
 
   /// Thread-safe.
   void limit_rate(std::uint32_t per_second) noexcept {
@@ -53,12 +54,14 @@ class TokenGate final : public http::Gate<Permission> {
  private:
   std::optional<http::Response> authorize(http::Request& request, const Permission& permission,
                                           std::shared_ptr<const Caller> caller);
+  boost::asio::awaitable<std::optional<http::Response>> look_up(http::Request& request, Bearer bearer);
   static bool within_rate(const Caller& caller, tracker::SteadyTime now, std::int64_t nanoseconds_per_request);
 
   TokenBook& book_;
   db::TokenStore& store_;
   const tracker::Clock& clock_;
   metrics::AuthzMetrics& metrics_;
+  DiskThread& disk_;
   std::atomic<std::int64_t> nanoseconds_per_request_{0};
   std::atomic<int> lookups_{0};
 };

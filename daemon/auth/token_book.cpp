@@ -105,16 +105,17 @@ TokenBook::Answer TokenBook::check(const Bearer& bearer) const {
     }
     entry.caller = std::move(*caller);
   }
-  return {Verdict::good, entry.caller};
+  return {Verdict::good, entry.caller, entry.learnt, entry.learnt <= kept_.load()};
 }
 
-void TokenBook::put(const db::Token& token) {
+void TokenBook::put(const db::Token& token, Source source) {
   Shard& shard = shard_of(token.id);
   const std::lock_guard lock(shard.mutex);
   Entry& entry = shard.entries[token.id];
   // A revocation is never taken back by an older view of the token.
   const auto revoked_at = entry.token.revoked_at_us;
-  entry = Entry{token, nullptr, false};
+  // Numbered while the shard is locked: a save that has counted it finds it here.
+  entry = Entry{token, nullptr, false, source == Source::file ? 0 : ++learnt_};
   if (revoked_at && !entry.token.revoked_at_us) entry.token.revoked_at_us = revoked_at;
 }
 
@@ -137,7 +138,7 @@ void TokenBook::apply(const db::RightsChanges& changes) {
   }
   for (const db::User& user : changes.users) drop_callers_of(user.id);
   for (const tracker::Uuid& id : changes.deleted_users) drop_callers_of(id);
-  for (const db::Token& token : changes.tokens) put(token);
+  for (const db::Token& token : changes.tokens) put(token, Source::database);
   if (!changes.tokens.empty() || !changes.users.empty() || !changes.deleted_users.empty()) dirty_ = true;
   if (changes.version > version_) {
     version_ = changes.version;
@@ -150,7 +151,7 @@ void TokenBook::learn(const db::Token& token, const std::optional<db::User>& use
     const std::lock_guard lock(users_mutex_);
     users_[user->id] = *user;
   }
-  put(token);
+  put(token, Source::database);
   dirty_ = true;
 }
 
@@ -169,10 +170,19 @@ void TokenBook::load() {
   if (!read) return;
   version_ = read->version;
   for (const db::User& user : read->users) users_[user.id] = user;
-  for (const db::Token& token : read->tokens) put(token);
+  for (const db::Token& token : read->tokens) put(token, Source::file);
+}
+
+void TokenBook::keep(std::uint64_t learnt) {
+  if (kept_.load() >= learnt) return;
+  const std::uint64_t all = learnt_.load();
+  if (save()) return;
+  log::warn("the known rights could not be saved; they are lost with a restart while the database is away");
+  kept_ = all;
 }
 
 bool TokenBook::save() {
+  const std::uint64_t learnt = learnt_.load();
   dirty_ = false;
   db::RightsChanges all;
   all.version = version_;
@@ -184,7 +194,10 @@ bool TokenBook::save() {
     const std::lock_guard lock(shard.mutex);
     for (const auto& [id, entry] : shard.entries) all.tokens.push_back(entry.token);
   }
-  if (detail::write_book_file(file_, all)) return true;
+  if (detail::write_book_file(file_, all)) {
+    kept_ = learnt;
+    return true;
+  }
   dirty_ = true;
   return false;
 }

@@ -37,6 +37,8 @@ class TokenBook {
   struct Answer {
     Verdict verdict = Verdict::unknown;
     std::shared_ptr<const Caller> caller;  ///< only if good
+    std::uint64_t learnt = 0;              ///< for `keep`
+    bool kept = false;                     ///< the file holds it
   };
   /// Compares hashes in constant time.
   Answer check(const Bearer& bearer) const;
@@ -53,12 +55,17 @@ class TokenBook {
   bool dirty() const { return dirty_.load(); }
   /// Writes the file (new file, fsync, rename). False: it could not be written.
   bool save();
+  /// The same, unless a save since has brought it to disk: what waits for the disk together is written together.
+  /// Afterwards the answers learnt until `learnt` count as kept, also when the file could not be written: that is
+  /// logged and tried again, and refuses nobody. Calls of `save` and `keep` must not overlap (the disk thread).
+  void keep(std::uint64_t learnt);
 
  private:
   struct Entry {
     db::Token token;
     std::shared_ptr<const Caller> caller;  ///< made at first use
     bool broken = false;                   ///< its rights do not expand
+    std::uint64_t learnt = 0;              ///< 0: from the file
   };
   struct IdHash {
     using is_transparent = void;
@@ -72,9 +79,10 @@ class TokenBook {
 
   Shard& shard_of(std::string_view id) const;
   std::optional<db::User> user(const tracker::Uuid& id) const;
-  void put(const db::Token& token);
   void drop_callers_of(const tracker::Uuid& user);
   void load();
+  enum class Source { file, database };
+  void put(const db::Token& token, Source source);
 
   std::string file_;
   const tracker::Clock& clock_;
@@ -83,6 +91,8 @@ class TokenBook {
   std::map<tracker::Uuid, db::User> users_;
   std::atomic<std::int64_t> version_{0};
   std::atomic<bool> dirty_{false};
+  std::atomic<std::uint64_t> learnt_{0};  ///< tokens taken over so far
+  std::atomic<std::uint64_t> kept_{0};    ///< of those, how many the file holds, or could not be made to hold
 };
 
 }  // namespace tally::daemon

@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include <boost/json.hpp>
 #include <iostream>
 
@@ -53,42 +51,11 @@ int migrate(const MigrateOptions& options) {
   return current ? 0 : 1;
 }
 
-/// Decimal text: sums may be wider than 64 bits.
-tracker::Sum sum_of(std::string_view text) {
-  tracker::Sum sum = 0;
-  for (const char c : text)
-    if ('0' <= c && c <= '9') sum = sum * 10 + static_cast<unsigned>(c - '0');
-  return sum;
-}
-
-/// The same object as GET /api/v1/ledger; what replicas have not flushed is as of their last heartbeat.
-std::string ledger_json(const db::Ledger& ledger) {
-  tracker::Sum unflushed = 0;
-  std::int64_t connections = 0, usage = 0;
-  std::string replicas;
-  for (const auto& replica : ledger.replicas) {
-    unflushed += sum_of(replica.unflushed);
-    connections += replica.unflushed_connection_events;
-    usage += replica.unflushed_usage_events;
-    replicas +=
-        fmt::format(R"({}{{"id":{},"unflushed":{},"age_seconds":{:.3f}}})", replicas.empty() ? "" : ",",
-                    boost::json::serialize(boost::json::string(replica.id)), replica.unflushed, replica.age_seconds);
-  }
-  return fmt::format(
-      R"({{"boundary_usage":{{"accepted":{},"applied":{},"unflushed":{},"reported":{},"open":{},"discarded":{},)"
-      R"("duplicates":{},"set_aside":{}}},"connection_events":{{"accepted":{},"applied":{},"unflushed":{}}},)"
-      R"("usage_events":{{"accepted":{},"applied":{},"unflushed":{}}},"balanced":{},"replicas":[{}]}})",
-      tracker::to_string(sum_of(ledger.applied) + unflushed), ledger.applied, tracker::to_string(unflushed),
-      ledger.reported, ledger.open, ledger.discarded, ledger.duplicates, ledger.set_aside,
-      ledger.connection_events_applied + connections, ledger.connection_events_applied, connections,
-      ledger.usage_events_applied + usage, ledger.usage_events_applied, usage, ledger.balanced, replicas);
-}
-
 int ledger(const DatabaseOptions& options) {
   Database database(options.flags.load().now(), Database::Need::schema);
   const db::Ledger ledger = database.wait("read the ledger", database.store().ledger());
   if (options.json()) {
-    std::cout << ledger_json(ledger) << '\n';
+    std::cout << api::to_json(ledger, std::nullopt) << '\n';
     return ledger.balanced ? 0 : 1;
   }
   Table sums{"REQUESTS", ">"};

@@ -85,8 +85,17 @@ class DrainRun {
       : database_(database),
         directory_(disk_, {.path = path, .max_bytes = UINT64_MAX}, observer_),
         metrics_(registry_),
-        parts_{database.store(), directory_, disk_thread_,
-               database.clock(), metrics_,   directory_.replica_id().to_string()},
+        ingest_metrics_(registry_, 0),
+        ledger_metrics_(registry_),
+        parts_{database.store(),
+               directory_,
+               disk_thread_,
+               database.clock(),
+               metrics_,
+               ingest_metrics_,
+               ledger_metrics_,
+               traffic_,
+               directory_.replica_id().to_string()},
         // The files stay: a person decides when they may go.
         drainer_(database.executor(), parts_, std::chrono::hours(24 * 36500),
                  [](const tracker::StreamId&) { return false; }) {}
@@ -126,7 +135,10 @@ class DrainRun {
   journal::Directory directory_;
   metrics::Registry registry_;
   metrics::FlushMetrics metrics_;
+  metrics::IngestMetrics ingest_metrics_;
+  metrics::LedgerMetrics ledger_metrics_;
   DiskThread disk_thread_;
+  Traffic traffic_;
   CountingParts parts_;
   Drainer drainer_;
 };

@@ -2,6 +2,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +33,10 @@ class Drainer {
   /// ended last.
   bool all_settled() const { return settled_; }
 
+  /// What dead processes acknowledged and nobody has brought in yet, as far as this process may read it. Nothing: the
+  /// directory has not been looked through since the start. Thread-safe.
+  std::optional<Volume> unflushed() const;
+
   /// Rounds over the whole directory that have ended.
   std::uint64_t rounds() const { return rounds_; }
 
@@ -45,14 +51,20 @@ class Drainer {
   struct Foreign {
     tracker::StreamFlush flush;
     std::unique_ptr<journal::Lock> lock;
-    bool scanned = false;
-    bool complete = false;  ///< its valid records end where the stream ends
+    std::optional<journal::StreamScan> scan;
+    Volume unflushed;
     bool drained = false;
+    std::optional<tracker::Lsn> seen_applied;  ///< while its owner lives: where its row stood in the last round
     explicit Foreign(tracker::StreamId id) : flush(id, tracker::StreamFlush::Owner::another) {}
   };
   boost::asio::awaitable<void> round();
+  boost::asio::awaitable<bool> measure(Foreign& foreign);
+  boost::asio::awaitable<void> scan(Foreign& foreign, tracker::Lsn applied);
   boost::asio::awaitable<void> drain(Foreign& foreign);
-  boost::asio::awaitable<bool> claim_and_scan(Foreign& foreign);
+  boost::asio::awaitable<bool> claim(Foreign& foreign);
+  boost::asio::awaitable<void> help(Foreign& foreign);
+  void add_unflushed(Foreign& foreign, const Volume& volume);
+  void take_unflushed(Foreign& foreign, const Volume& volume);
   boost::asio::awaitable<void> finish(Foreign& foreign);
   void trouble(const Foreign& foreign, std::string_view reason);
 
@@ -66,6 +78,9 @@ class Drainer {
   std::map<tracker::StreamId, std::unique_ptr<Foreign>> foreign_;
   std::vector<Trouble> troubles_;
   std::map<tracker::StreamId, std::string> told_;  ///< a trouble is logged once
+  mutable std::mutex unflushed_mutex_;             ///< guards `unflushed_` and `measured_`
+  Volume unflushed_;
+  bool measured_ = false;
   bool settled_ = false;
   bool urged_ = false;
   std::uint64_t rounds_ = 0;

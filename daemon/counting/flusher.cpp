@@ -50,6 +50,10 @@ Flusher::Flusher(asio::any_io_executor executor, const CountingParts& parts, Int
   intake_.on_cut([this](const tracker::Cut& cut, std::vector<tracker::Shard::Part> shards,
                         Volume acknowledged) { take_cut(cut, std::move(shards), acknowledged); },
                  [this] { urge(); });
+  driver_.on_applied([this](const tracker::StreamId& stream, const Volume& volume) {
+    for (Own& own : own_)
+      if (own.flush.stream() == stream) forget_pending(own, volume);
+  });
 }
 
 asio::awaitable<void> Flusher::run() {
@@ -86,9 +90,10 @@ Volume Flusher::unflushed() const {
   return volume += pending_;
 }
 
-void Flusher::forget_pending(Own& own) {
+void Flusher::forget_pending(Own& own, const Volume& volume) {
+  own.unflushed -= volume;
   const std::lock_guard lock(pending_mutex_);
-  pending_ -= std::exchange(own.unflushed, {});
+  pending_ -= volume;
 }
 
 asio::awaitable<bool> Flusher::cycle() {
@@ -102,7 +107,7 @@ asio::awaitable<bool> Flusher::cycle() {
       const bool done = co_await driver_.drive(own->flush, announce_, stopping_);
       all = all && done;
       if (done) {
-        forget_pending(*own);
+        forget_pending(*own, Volume(own->unflushed));  // what a drainer brought in
         co_await trim(own->flush);
       }
     }
@@ -110,6 +115,7 @@ asio::awaitable<bool> Flusher::cycle() {
     leave_behind(*own);
     const bool finished =
         own->sealed && (own->flush.applied() >= own->cut_at || own->flush.alarm() != StreamFlush::Alarm::none);
+    if (finished) forget_pending(*own, Volume(own->unflushed));  // what is left is the drainer's
     own = finished ? own_.erase(own) : std::next(own);
     if (finished && on_released_) on_released_();
   }

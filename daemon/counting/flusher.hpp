@@ -40,6 +40,8 @@ class Flusher {
   tracker::StreamFlush::Alarm alarm() const;
   /// Acknowledged by this process and not yet known to be in the database. Thread-safe.
   Volume unflushed() const;
+  /// After `stop`: the last cycle is over.
+  bool ended() const { return stopped_; }
 
  private:
   struct Own {
@@ -55,7 +57,7 @@ class Flusher {
   void take_cut(const tracker::Cut& cut, std::vector<tracker::Shard::Part> parts, Volume acknowledged);
   boost::asio::awaitable<tracker::Result<void>> announce(tracker::StreamId stream);
   boost::asio::awaitable<void> trim(const tracker::StreamFlush& flush);
-  void forget_pending(Own& own);
+  void forget_pending(Own& own, const Volume& volume);
   void report_alarm(const Own& own);
   void leave_behind(Own& own);
 

@@ -41,6 +41,9 @@ asio::awaitable<void> Heart::run() {
     co_await beat();
     if (!stopping_) co_await waker_.wait(kEvery);
   }
+  // What this replica leaves behind is what the ledger shows of it until it is back.
+  while (!flusher_.ended()) co_await waker_.wait(20ms);
+  if (connected_) co_await beat();
 }
 
 void Heart::stop() {
@@ -56,12 +59,15 @@ void Heart::settle_mark() {
 
 asio::awaitable<void> Heart::beat() {
   settle_mark();
-  const Volume unflushed = flusher_.unflushed();
+  Volume unflushed = flusher_.unflushed();
+  const auto of_the_dead = drainer_.unflushed();
+  if (of_the_dead) unflushed += *of_the_dead;
   db::Heartbeat beat;
   beat.replica_id = options_.replica_id;
   beat.host = options_.host;
   beat.version = options_.version;
   beat.complete_as_of_us = complete_as_of_us_;
+  beat.unflushed_known = of_the_dead.has_value();
   beat.unflushed_requests = unflushed.requests;
   const auto answer = co_await store_.heartbeat(std::move(beat));
   connected_ = static_cast<bool>(answer);
@@ -70,10 +76,14 @@ asio::awaitable<void> Heart::beat() {
     const bool done = co_await register_replica();
     if (!done) co_return;
   }
+  // Its row may have been made with that of its first stream.
+  // Captures nothing that needs a destructor: GCC 12 destroys a temporary closure in a co_await twice.
+  if (!registered_) registered_ = co_await disk_.run([this] { return make_mark(options_.registered_mark); });
   // Only a cycle that starts from here on has a cut behind everything that was acknowledged before that time.
   if (!mark_) mark_ = Mark{answer->clock.database_time_us, flusher_.cycles_started() + 1};
   metrics_.set_period(answer->clock.period);
   if (on_rights_) on_rights_(answer->clock.rights_version);
+  if (stopping_) co_return;
   co_await agree_on_period(answer->clock);
   co_await close_if_due(answer->clock);
 }
@@ -84,8 +94,6 @@ asio::awaitable<bool> Heart::register_replica() {
     log::warn("the replica could not be registered", {{"error", done.error().message()}});
     co_return false;
   }
-  // Captures nothing that needs a destructor: GCC 12 destroys a temporary closure in a co_await twice.
-  if (!registered_) registered_ = co_await disk_.run([this] { return make_mark(options_.registered_mark); });
   co_return true;
 }
 

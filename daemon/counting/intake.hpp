@@ -6,26 +6,11 @@
 #include <mutex>
 #include <vector>
 
+#include "daemon/counting/volume.hpp"
 #include "tracker/ports.hpp"
 #include "tracker/shard.hpp"
 
 namespace tally::daemon {
-
-/// How much was acknowledged.
-struct Volume {
-  tracker::Sum requests = 0;  ///< allowed + denied
-  std::uint64_t events = 0;
-  Volume& operator+=(const Volume& other) {
-    requests += other.requests;
-    events += other.events;
-    return *this;
-  }
-  Volume& operator-=(const Volume& other) {
-    requests -= other.requests;
-    events -= other.events;
-    return *this;
-  }
-};
 
 /// A record on its way through the journal, with what answers its request.
 struct PendingRecord : tracker::Append {

@@ -27,6 +27,7 @@ StreamDriver::StreamDriver(const CountingParts& parts, tracker::JournalReader& r
     : parts_(parts), reader_(reader), waker_(waker), random_(tracker::Uuid::random().low()) {}
 
 asio::awaitable<bool> StreamDriver::drive(StreamFlush& flush, const Announce& announce, const bool& stopping) {
+  const Traffic::Guard moving(parts_.traffic);
   while (true) {
     const Action action = flush.next();
     if (action.what == StreamFlush::Do::nothing) co_return true;
@@ -56,7 +57,7 @@ asio::awaitable<Errc> StreamDriver::step(StreamFlush& flush, const Announce& ann
         flush.failed(store_errc(row.error()));
         co_return store_errc(row.error());
       }
-      flush.row(*row);
+      take_row(flush, *row);
       break;
     }
     case Do::find_registration:
@@ -93,9 +94,33 @@ asio::awaitable<Errc> StreamDriver::send(StreamFlush& flush) {
     co_return why;
   }
   parts_.metrics.flushed(answer->applied ? metrics::FlushResult::applied : metrics::FlushResult::refused, took);
-  if (answer->applied) parts_.metrics.set_last_success(parts_.clock.wall());
+  if (answer->applied) {
+    parts_.metrics.set_last_success(parts_.clock.wall());
+    count_refused(flush.batch(), *answer);
+    if (on_applied_) on_applied_(flush.stream(), volume_of(flush.batch()));
+  }
   flush.answer(*answer);
   co_return kDone;
+}
+
+void StreamDriver::take_row(StreamFlush& flush, const std::optional<tracker::StreamRow>& row) {
+  const auto lost_before = flush.counts().lost_commits;
+  const Lsn confirmed = flush.applied();
+  flush.row(row);
+  if (flush.counts().lost_commits == lost_before) return;
+  parts_.ledger_metrics.lost_commits();
+  log::error("the database lost commits that it had confirmed; what is missing is counted again from the journal",
+             {{"stream", flush.stream().uuid.to_string()}, {"confirmed", confirmed}, {"found", row->applied_lsn}});
+}
+
+/// Repeats of keys that this batch merged, or that the database held already.
+void StreamDriver::count_refused(const tracker::FlushBatch& batch, const tracker::FlushAnswer& answer) {
+  std::uint64_t repeats = batch.repeat_increments;
+  for (const auto& effect : batch.effects) repeats += effect.increments;
+  for (const auto number : answer.accepted) repeats -= batch.effects[number].increments;
+  metrics::IngestMetrics& ingest = parts_.ingest_metrics;
+  ingest.duplicates(ingest.counting_thread(), metrics::EventKind::boundary, repeats);
+  ingest.key_conflicts(ingest.counting_thread(), answer.conflicts);
 }
 
 asio::awaitable<void> StreamDriver::read_journal(StreamFlush& flush, Action action) {
@@ -177,6 +202,7 @@ asio::awaitable<Errc> StreamDriver::set_aside(StreamFlush& flush, Action action)
   }
   log::error("a record was set aside: the database refuses it",
              {{"stream", flush.stream().uuid.to_string()}, {"lsn", action.upto}});
+  if (*moved && on_applied_) on_applied_(flush.stream(), volume_of(*found.batch));
   flush.set_aside_done(*moved);
   co_return kDone;
 }

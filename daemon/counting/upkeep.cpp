@@ -17,14 +17,16 @@ constexpr std::chrono::milliseconds kShortestPause = 1s;
 // A round ends here even if more is left, so that one replica does not keep the database busy.
 constexpr int kChunksARound = 200;
 
+std::chrono::seconds whole(std::chrono::milliseconds time) {
+  return std::chrono::ceil<std::chrono::seconds>(time);
+}
+
 }  // namespace
 
-Upkeep::Upkeep(asio::any_io_executor executor, db::PgStore& store, std::chrono::milliseconds dedup_window,
-               std::chrono::milliseconds retention_ids)
+Upkeep::Upkeep(asio::any_io_executor executor, db::PgStore& store, const Retention& retention)
     : store_(store),
-      dedup_window_(std::chrono::ceil<std::chrono::seconds>(dedup_window)),
-      retention_ids_(std::chrono::ceil<std::chrono::seconds>(retention_ids)),
-      every_(std::clamp(std::min(dedup_window, retention_ids) / 10, kShortestPause, kLongestPause)),
+      retention_(retention),
+      every_(std::clamp(std::min(retention.keys, retention.ids) / 10, kShortestPause, kLongestPause)),
       waker_(std::move(executor)) {}
 
 asio::awaitable<void> Upkeep::run() {
@@ -32,6 +34,8 @@ asio::awaitable<void> Upkeep::run() {
     co_await waker_.wait(every_);
     if (!stopping_) co_await remove_keys();
     if (!stopping_) co_await remove_ids();
+    if (!stopping_ && retention_.reports > 0ms) co_await remove_reports();
+    if (!stopping_) co_await remove_streams();
   }
 }
 
@@ -43,7 +47,7 @@ void Upkeep::stop() {
 asio::awaitable<void> Upkeep::remove_keys() {
   std::int64_t removed = 0;
   for (int chunk = 0; chunk < kChunksARound && !stopping_; ++chunk) {
-    const auto gone = co_await store_.expire_keys(dedup_window_);
+    const auto gone = co_await store_.expire_keys(whole(retention_.keys));
     if (!gone) co_return;  // the database is away, or says why in its own log line
     removed += *gone;
     if (*gone == 0) break;
@@ -52,8 +56,18 @@ asio::awaitable<void> Upkeep::remove_keys() {
 }
 
 asio::awaitable<void> Upkeep::remove_ids() {
-  const auto gone = co_await store_.expire_ids(retention_ids_);
+  const auto gone = co_await store_.expire_ids(whole(retention_.ids));
   if (gone && *gone > 0) log::info("removed the ids of closed periods past their retention", {{"periods", *gone}});
+}
+
+asio::awaitable<void> Upkeep::remove_reports() {
+  const auto gone = co_await store_.expire_reports(whole(retention_.reports), retention_.delivered_reports_only);
+  if (gone && *gone > 0) log::info("removed reports past their retention", {{"reports", *gone}});
+}
+
+asio::awaitable<void> Upkeep::remove_streams() {
+  const auto gone = co_await store_.expire_streams(whole(retention_.streams));
+  if (gone && *gone > 0) log::info("removed the rows of streams that ended long ago", {{"streams", *gone}});
 }
 
 }  // namespace tally::daemon

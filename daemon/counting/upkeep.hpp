@@ -7,13 +7,19 @@
 namespace tally::daemon {
 
 /// Removes what the database no longer needs: idempotency keys behind the horizon of all replicas (accounting.md
-/// section 9), and the ids of closed periods past their retention. In chunks, so that no flush waits long. Runs on the
-/// counting executor.
+/// section 9), the ids of closed periods, reports and ended streams past their retention. In chunks, so that no flush
+/// waits long. Runs on the counting executor.
 class Upkeep {
  public:
-  /// `dedup_window`: keys are kept at least this long; `retention_ids`: ids are.
-  Upkeep(boost::asio::any_io_executor executor, db::PgStore& store, std::chrono::milliseconds dedup_window,
-         std::chrono::milliseconds retention_ids);
+  /// How long what is kept at least.
+  struct Retention {
+    std::chrono::milliseconds keys{};
+    std::chrono::milliseconds ids{};
+    std::chrono::milliseconds reports{};  ///< 0: for ever
+    bool delivered_reports_only = false;
+    std::chrono::milliseconds streams{};  ///< longer than any replica keeps journals
+  };
+  Upkeep(boost::asio::any_io_executor executor, db::PgStore& store, const Retention& retention);
 
   boost::asio::awaitable<void> run();
   void stop();
@@ -21,10 +27,11 @@ class Upkeep {
  private:
   boost::asio::awaitable<void> remove_keys();
   boost::asio::awaitable<void> remove_ids();
+  boost::asio::awaitable<void> remove_reports();
+  boost::asio::awaitable<void> remove_streams();
 
   db::PgStore& store_;
-  std::chrono::seconds dedup_window_;
-  std::chrono::seconds retention_ids_;
+  Retention retention_;
   std::chrono::milliseconds every_;
   Waker waker_;
   bool stopping_ = false;

@@ -98,11 +98,13 @@ CREATE INDEX boundary_usage_reports_undelivered ON tallyd.boundary_usage_reports
 
 -- What purged rows added up to, so that the ledger still balances.
 CREATE TABLE tallyd.ledger_carried (
-  one        boolean PRIMARY KEY DEFAULT true CHECK (one),
-  applied    numeric NOT NULL DEFAULT 0,
-  reported   numeric NOT NULL DEFAULT 0,
-  discarded  numeric NOT NULL DEFAULT 0,
-  duplicates numeric NOT NULL DEFAULT 0
+  one               boolean PRIMARY KEY DEFAULT true CHECK (one),
+  applied           numeric NOT NULL DEFAULT 0,  -- of purged streams, with the next two
+  connection_events bigint NOT NULL DEFAULT 0,
+  usage_events      bigint NOT NULL DEFAULT 0,
+  reported          numeric NOT NULL DEFAULT 0,  -- of purged reports, with the next two
+  discarded         numeric NOT NULL DEFAULT 0,
+  duplicates        numeric NOT NULL DEFAULT 0
 );
 INSERT INTO tallyd.ledger_carried DEFAULT VALUES;
 
@@ -230,6 +232,7 @@ $$;
 -- READ COMMITTED: each step sees what was committed before it, and every lock is waited for. The order of locks is fixed:
 -- clock, stream, keys (sorted), then rows that only the holder of the stream's row touches. A function, and not one long
 -- statement, because its plans are kept by the server's process, also behind a pooler in transaction mode.
+-- A line that ends in a rule's name in brackets can be left out by builds for tests (db/detail/ruled_sql.hpp).
 -- Never edited once released: a change gets a new name, since older replicas still call this one.
 CREATE FUNCTION tallyd.flush_v1(
   p_stream uuid, p_from bigint, p_to bigint, p_chain_from bytea, p_chain_to bytea,
@@ -257,13 +260,19 @@ DECLARE
 BEGIN
   accepted := '{}';
   conflicts := 0;
-  SELECT c.period_id, c.opened_at INTO clock, v_opened FROM tallyd.period_clock c WHERE c.one FOR SHARE;
+  SELECT c.period_id, c.opened_at INTO clock, v_opened FROM tallyd.period_clock c WHERE c.one
+     FOR SHARE  -- [M3]
+  ;
 
   UPDATE tallyd.streams s
      SET applied_lsn = p_to, chain = p_chain_to, boundary_requests = s.boundary_requests + p_requests,
          increments = s.increments + p_increments, updated_at = now()
-   WHERE s.stream_id = p_stream AND s.applied_lsn = p_from AND s.chain = p_chain_from AND s.state = 0
-     AND (p_guard_period IS NULL OR (p_guard_period = clock AND p_guard_epoch = s.ids_epoch))
+   WHERE s.stream_id = p_stream
+     AND s.applied_lsn = p_from                                -- [M1]
+     AND s.chain = p_chain_from                                -- [M1] [M1.chain]
+     AND s.state = 0                                           -- [M1.state]
+     AND (p_guard_period IS NULL OR p_guard_period = clock)    -- [M9.sql]
+     AND (p_guard_period IS NULL OR p_guard_epoch = s.ids_epoch)  -- [S7.epoch]
   RETURNING s.ids_epoch INTO epoch;
   IF NOT FOUND THEN
     RETURN;
@@ -276,11 +285,12 @@ BEGIN
         FROM unnest(p_keys, p_bodies, p_keys_allowed, p_keys_denied) WITH ORDINALITY AS k(key_id, body, a, d, n)),
     taken AS (
       INSERT INTO tallyd.ingest_keys (key_id, body, seen_at)
-      SELECT sent.key_id, sent.body, now() FROM sent ORDER BY sent.key_id
+      SELECT sent.key_id, sent.body, now() FROM sent
+       ORDER BY sent.key_id  -- [S9.sorted]
       ON CONFLICT (key_id) DO NOTHING RETURNING ingest_keys.key_id)
     SELECT coalesce(sum(sent.a), 0), coalesce(sum(sent.d), 0),
-           coalesce(sum(sent.a) FILTER (WHERE taken.key_id IS NOT NULL), 0),
-           coalesce(sum(sent.d) FILTER (WHERE taken.key_id IS NOT NULL), 0),
+           coalesce(sum(sent.a) FILTER (WHERE taken.key_id IS NOT NULL), 0),  -- [S9.keys: sum(sent.a),]
+           coalesce(sum(sent.d) FILTER (WHERE taken.key_id IS NOT NULL), 0),  -- [S9.keys: sum(sent.d),]
            coalesce(array_agg(sent.n::integer ORDER BY sent.n) FILTER (WHERE taken.key_id IS NOT NULL), '{}')
       INTO v_sent_allowed, v_sent_denied, v_new_allowed, v_new_denied, accepted
       FROM sent LEFT JOIN taken USING (key_id);
@@ -318,11 +328,13 @@ BEGIN
       FROM (SELECT array_agg(DISTINCT q.x) FROM (
               SELECT unnest(p_workspaces) UNION ALL
               SELECT e.x FROM unnest(p_workspace_effects, p_effect_workspaces) AS e(n, x)
-                JOIN unnest(accepted) AS ok(n) ON ok.n = e.n) AS q(x)) AS w(ids),
+                JOIN unnest(accepted) AS ok(n) ON ok.n = e.n  -- [S9.ids]
+              ) AS q(x)) AS w(ids),
            (SELECT array_agg(DISTINCT q.x) FROM (
               SELECT unnest(p_users) UNION ALL
               SELECT e.x FROM unnest(p_user_effects, p_effect_users) AS e(n, x)
-                JOIN unnest(accepted) AS ok(n) ON ok.n = e.n) AS q(x)) AS u(ids)
+                JOIN unnest(accepted) AS ok(n) ON ok.n = e.n  -- [S9.ids]
+              ) AS q(x)) AS u(ids)
      WHERE w.ids IS NOT NULL OR u.ids IS NOT NULL;
   ELSIF cardinality(p_workspaces) > 0 OR cardinality(p_users) > 0 THEN
     INSERT INTO tallyd.boundary_usage_ids (period_id, stream_id, lsn_to, workspaces, users)
@@ -342,11 +354,13 @@ DECLARE
 BEGIN
   SELECT c.period_id INTO v_clock FROM tallyd.period_clock c WHERE c.one FOR SHARE;
   SELECT array_agg(q.stream_id) INTO v_streams
-    FROM (SELECT s.stream_id FROM tallyd.streams s WHERE s.replica_id = p_replica ORDER BY s.stream_id FOR UPDATE) q;
+    FROM (SELECT s.stream_id FROM tallyd.streams s WHERE s.replica_id = p_replica ORDER BY s.stream_id
+             FOR UPDATE  -- [S7.rows]
+         ) q;
   IF v_streams IS NULL AND NOT EXISTS (SELECT FROM tallyd.replicas r WHERE r.replica_id = p_replica) THEN
     RETURN false;
   END IF;
-  UPDATE tallyd.streams s SET ids_epoch = s.ids_epoch + 1 WHERE s.stream_id = ANY (v_streams);
+  UPDATE tallyd.streams s SET ids_epoch = s.ids_epoch + 1 WHERE s.stream_id = ANY (v_streams);  -- [S7.raise]
   SELECT coalesce(sum(t.allowed + t.denied), 0) INTO v_thrown FROM tallyd.boundary_usage_stats t
    WHERE t.period_id = v_clock AND t.stream_id = ANY (v_streams);
   UPDATE tallyd.boundary_usage_stats t

@@ -310,6 +310,57 @@ TEST(ExpireIds, PurgesRowsOfOldReportsAndTheLedgerStillBalances) {
   EXPECT_EQ(verification.not_covered, 1);
 }
 
+TEST(ExpireReports, CarriesWhatTheySaidSoThatTheLedgerStillBalances) {
+  Counting db;
+  FlushBatch made = batch(db.one, 0, 1, 5);
+  made.effects = {effect(id(1), 3)};
+  ASSERT_TRUE(db.flush(made).value().applied);
+  FlushBatch again = batch(db.one, 1, 2, 2);
+  again.effects = {effect(id(1), 3)};
+  ASSERT_TRUE(db.flush(again).value().applied);
+  db.close();
+  ASSERT_TRUE(db.flush(batch(db.one, 2, 3, 7)).value().applied);
+  ASSERT_TRUE(db.store.run(db.store->close(2, id(9), true)).value());
+  db.store.run(db.store->report(2)).value();
+  ASSERT_TRUE(db.flush(batch(db.one, 3, 4, 11)).value().applied);
+  const Ledger before = db.store.run(db.store->ledger()).value();
+  EXPECT_EQ(db.store.run(db.store->expire_reports(std::chrono::hours(1), false)).value(), 0);
+  db.database.query("UPDATE boundary_usage_reports SET ended_at = now() - interval '2 h'");
+  EXPECT_EQ(db.store.run(db.store->expire_reports(std::chrono::hours(1), true)).value(), 0) << "not delivered";
+  EXPECT_EQ(db.store.run(db.store->expire_reports(std::chrono::hours(1), false)).value(), 2);
+  EXPECT_EQ(db.store.run(db.store->expire_reports(std::chrono::hours(1), false)).value(), 0);
+  EXPECT_EQ(db.database.query("SELECT count(*) FROM boundary_usage_reports"), "0");
+  EXPECT_EQ(db.database.query("SELECT count(DISTINCT period_id) FROM boundary_usage_stats"), "1") << "the open one";
+  const Ledger after = db.store.run(db.store->ledger()).value();
+  EXPECT_TRUE(after.balanced);
+  EXPECT_EQ(after.applied, before.applied);
+  EXPECT_EQ(after.reported, before.reported);
+  EXPECT_EQ(after.discarded, before.discarded);
+  EXPECT_EQ(after.duplicates, before.duplicates);
+  EXPECT_EQ(after.open, "11");
+}
+
+TEST(ExpireStreams, CarriesWhatEndedStreamsBroughtOnceTheirPeriodsAreGone) {
+  Counting db;
+  ASSERT_TRUE(db.flush(batch(db.one, 0, 1, 5)).value().applied);
+  db.close();
+  db.store.run(db.store->mark_drained(db.one, 1)).value();
+  const auto expire = [&] { return db.store.run(db.store->expire_streams(std::chrono::hours(1))).value(); };
+  db.database.query("UPDATE streams SET updated_at = now() - interval '2 h'");
+  EXPECT_EQ(expire(), 0) << "verify still needs to know whose rows those are";
+  db.database.query("UPDATE boundary_usage_reports SET ended_at = now() - interval '2 h'");
+  ASSERT_EQ(db.store.run(db.store->expire_ids(std::chrono::hours(1))).value(), 1);
+  db.database.query("UPDATE streams SET state = 0");
+  EXPECT_EQ(expire(), 0) << "an open one stays, however old (M13)";
+  db.database.query("UPDATE streams SET state = 1");
+  EXPECT_EQ(expire(), 1);
+  EXPECT_FALSE(db.store.run(db.store->read_stream(db.one)).value().has_value());
+  const Ledger after = db.store.run(db.store->ledger()).value();
+  EXPECT_TRUE(after.balanced);
+  EXPECT_EQ(after.applied, "5");
+  EXPECT_EQ(after.reported, "5");
+}
+
 TEST(Rebase, TakesANewClusterAndKeepsTheOpenFiguresInAReport) {
   Counting db;
   ASSERT_TRUE(db.flush(batch(db.one, 0, 1, 5)).value().applied);

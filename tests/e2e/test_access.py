@@ -130,11 +130,23 @@ class TokensWhileTheDatabaseIsAway(Case):
         self.assertEqual(answer.status, 503)
         self.assertTrue(answer.headers["Retry-After"])
         self.assertEqual(daemon.client("nonsense").post(EVENTS, EVENT).status, 401, "no database is needed to refuse it")
-        eventually(lambda: is_kept(daemon, known), "the token's hash is kept")
         daemon.kill()
         daemon.start()
         answer = daemon.client(known).post(EVENTS, EVENT)
         self.assertEqual(answer.status, 202, f"known from the state directory: {answer}")
+
+    def test_a_token_is_kept_before_the_first_202_under_it(self):
+        url = self.database()
+        daemon = self.replica(url)
+        first, second = self.token(url), self.token(url)
+        for token in (first, second):
+            self.assertEqual(daemon.client(token).post(EVENTS, EVENT).status, 202)
+            self.assertTrue(is_kept(daemon, token), "whatever happens next")
+        daemon.kill()
+        self.postgres.stop()
+        daemon.start()
+        for token in (first, second):
+            self.assertEqual(daemon.client(token).post(EVENTS, EVENT).status, 202)
 
     def test_the_kept_hashes_are_for_the_owner_of_the_directory_only(self):
         url = self.database()

@@ -13,7 +13,7 @@ from harness.waiting import eventually
 
 LISTED = (
     "build_info", "http_requests_total", "http_request_duration_seconds", "http_connections", "ingest_events_total", "ingest_duplicates_total",
-    "boundary_requests_total", "pending_events", "flush_duration_seconds", "flushes_total", "flush_last_success_timestamp_seconds", "journal_bytes",
+    "boundary_requests_total", "key_conflicts_total", "sequence_gap_total", "pending_events", "flush_duration_seconds", "flushes_total", "flush_last_success_timestamp_seconds", "journal_bytes",
     "journal_sync_duration_seconds", "journal_records_recovered_total", "db_connections", "db_errors_total", "authz_decisions_total", "reports_total",
     "usage_events_published_total", "usage_events_pending", "period")
 

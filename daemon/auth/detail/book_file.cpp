@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <boost/json.hpp>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -104,6 +105,16 @@ db::Token token_from(const json::object& object) {
   return token;
 }
 
+/// So that the new name survives a power loss too.
+bool sync_folder_of(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  const int handle = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (handle < 0) return false;
+  const bool good = ::fsync(handle) == 0;
+  ::close(handle);
+  return good;
+}
+
 }  // namespace
 
 std::optional<db::RightsChanges> read_book_file(const std::string& path) {
@@ -153,7 +164,7 @@ bool write_book_file(const std::string& path, const db::RightsChanges& all) {
   }
   const bool good = written == text.size() && ::fsync(file) == 0;
   ::close(file);
-  return good && ::rename(fresh.c_str(), path.c_str()) == 0;
+  return good && ::rename(fresh.c_str(), path.c_str()) == 0 && sync_folder_of(path);
 }
 
 }  // namespace tally::daemon::detail

@@ -221,5 +221,40 @@ TEST_F(TokenBookTest, AnAgentReportsForItsOwnWorkspaceAndOwnerOnly) {
       << "the stored list no longer admits the owner";
 }
 
+TEST_F(TokenBookTest, ATokenCountsAsKeptOnlyOnceTheFileHoldsIt) {
+  TokenBook book(file(), clock_);
+  book.learn(token("abcdefghij"), std::nullopt);
+  const auto first = book.check({"abcdefghij", kSecret});
+  ASSERT_EQ(first.verdict, Verdict::good);
+  EXPECT_FALSE(first.kept);
+  book.keep(first.learnt);
+  EXPECT_TRUE(book.check({"abcdefghij", kSecret}).kept);
+  EXPECT_TRUE(TokenBook(file(), clock_).check({"abcdefghij", kSecret}).kept) << "from the file";
+
+  book.learn(token("bbbbbbbbbb"), std::nullopt);
+  EXPECT_TRUE(book.check({"abcdefghij", kSecret}).kept);
+  EXPECT_FALSE(book.check({"bbbbbbbbbb", kSecret}).kept);
+}
+
+TEST_F(TokenBookTest, WhatWaitsForTheDiskTogetherIsWrittenOnce) {
+  TokenBook book(file(), clock_);
+  book.learn(token("abcdefghij"), std::nullopt);
+  book.learn(token("bbbbbbbbbb"), std::nullopt);
+  book.keep(book.check({"bbbbbbbbbb", kSecret}).learnt);
+  std::filesystem::remove(file());
+  book.keep(book.check({"abcdefghij", kSecret}).learnt);
+  EXPECT_FALSE(std::filesystem::exists(file())) << "it was in the file that went";
+}
+
+TEST_F(TokenBookTest, ADiskThatTakesNothingRefusesNobody) {
+  TokenBook book((folder_ / "missing" / "rights.json").string(), clock_);
+  book.learn(token("abcdefghij"), std::nullopt);
+  book.keep(book.check({"abcdefghij", kSecret}).learnt);
+  const auto answer = book.check({"abcdefghij", kSecret});
+  EXPECT_EQ(answer.verdict, Verdict::good);
+  EXPECT_TRUE(answer.kept);
+  EXPECT_TRUE(book.dirty()) << "it is tried again";
+}
+
 }  // namespace
 }  // namespace tally::daemon

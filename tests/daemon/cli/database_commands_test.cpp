@@ -126,6 +126,7 @@ TEST_F(DatabaseCommands, CloseAPeriodOnceAndPrintItsReport) {
 }
 
 TEST_F(DatabaseCommands, WorkSideBySide) {
+  ASSERT_EQ(tallyd({"migrate"}).code, 0);
   std::vector<std::jthread> threads;
   std::array<Ended, 3> ended;
   for (Ended& one : ended) threads.emplace_back([&one] { one = tallyd({"migrate", "--check"}); });
