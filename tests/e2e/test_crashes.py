@@ -165,6 +165,28 @@ class Paused(Case):
                 sleeper.signal(signal.SIGCONT)
         self.assert_sums_exact(client, books, fresh=True)
 
+    def test_B3_fault_4_what_a_sleeper_holds_is_brought_in_by_another_process_on_its_directory(self):
+        url = self.database()
+        token, books = self.token(url), self.books()
+        sleeper = self.replica(url, "a", flush_interval="1h")
+        self.assertEqual(books.send(sleeper.client(token), self.events().fresh(10)).status, 202)
+        sleeper.signal(signal.SIGSTOP)
+        try:
+            bypass_lock(sleeper.state_dir)
+            second = self.replica(url, "a", start=False)
+            second.flags["flush_interval"] = "100ms"
+            second.log = self.directory / "second.log"
+            second.start()
+            self.assert_exact(second.client(token), books, seconds=40, settle=False)
+            open_streams = self.postgres.sql("SELECT count(*) FROM tallyd.streams WHERE state = 0 AND applied_lsn > 0", self.database_name)
+            self.assertEqual(open_streams[0][0], "1", "its stream is not over: it holds its lock and may go on")
+        finally:
+            sleeper.signal(signal.SIGCONT)
+        for _ in range(5):
+            self.assertEqual(books.send(sleeper.client(token), self.events(2).fresh(10)).status, 202)
+        self.assertEqual(sleeper.stop(), 0)
+        self.assert_exact(second.client(token), books)
+
     def test_BU_32_fault_4_a_sleeper_and_a_second_process_on_its_directory(self):
         url = self.database()
         token, books = self.token(url), self.books()

@@ -78,6 +78,22 @@ class DatabaseAway(Case):
         self.postgres.start()
         self.assert_exact(daemon.client(token), books, seconds=60)
 
+    def test_M13_a_journal_older_than_its_retention_is_kept_until_it_is_applied(self):
+        url = self.database()
+        daemon, token, books = self.replica(url, journal_retention="0s"), self.token(url), self.books()
+        self.assertEqual(books.send(daemon.client(token), self.events().shared(3)).status, 202)
+        self.settle(daemon.client(token))
+        self.postgres.stop()
+        self.assertEqual(books.send(daemon.client(token), self.events("away").shared(9)).status, 202)
+        (stream,) = (daemon.state_dir / "streams").iterdir()
+        daemon.kill()
+        daemon.start()
+        eventually(lambda: any("database" in str(entry.get("msg")) for entry in daemon.entries()), "it has looked for the database")
+        self.assertTrue(list(stream.glob("*.seg")), "not applied, so not removed")
+        self.postgres.start()
+        self.assert_exact(daemon.client(token), books, seconds=60)
+        eventually(lambda: not stream.exists(), "applied and past its retention, it goes", 30)
+
     def test_fault_10_a_held_lock_delays_the_flush_and_nothing_else(self):
         url = self.database()
         daemon, token, books = self.replica(url), self.token(url), self.books()

@@ -38,6 +38,8 @@ class Daemon:
             self.flags["database_url"] = database_url
         self.log = pathlib.Path(log) if log else self.state_dir.with_name(self.state_dir.name + ".log")
         self.wrapper = list(wrapper)
+        self.environment = {}
+        self.inherited = ()  # descriptors
         self.process = None
         self.address = None
         self.starts = 0
@@ -62,7 +64,8 @@ class Daemon:
         self._log_offset = self.log.stat().st_size
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(), start_new_session=True)
+                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment() | self.environment,
+                pass_fds=self.inherited, start_new_session=True)
         self.starts += 1
         return self
 

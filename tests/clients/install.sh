@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Installs the clients of others that tests speak through, exactly as package-lock.json says.
+#
+#   tests/clients/install.sh DIR      makes DIR/node_modules; does nothing when it is up to date
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+into=$1
+command -v npm >/dev/null || { echo "clients: npm is missing; run script/bootstrap" >&2; exit 1; }
+
+mkdir -p "$into"
+stamp=$(cat "$here/package.json" "$here/package-lock.json" | sha256sum)
+cp "$here"/*.mjs "$into"
+if [ "$(cat "$into/installed" 2>/dev/null)" = "$stamp" ]; then
+  exit 0
+fi
+cp "$here/package.json" "$here/package-lock.json" "$into"
+if ! (cd "$into" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retries=5); then
+  echo "clients: npm could not install what $here/package-lock.json names; the registry is $(npm config get registry 2>/dev/null)." >&2
+  echo "clients: without a registry leave these tests out: script/test -LE npm" >&2
+  exit 1
+fi
+echo "$stamp" >"$into/installed"
