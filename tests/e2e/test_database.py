@@ -88,7 +88,9 @@ class DatabaseAway(Case):
         (stream,) = (daemon.state_dir / "streams").iterdir()
         daemon.kill()
         daemon.start()
-        eventually(lambda: any("database" in str(entry.get("msg")) for entry in daemon.entries()), "it has looked for the database")
+        self.assertEqual(books.send(daemon.client(token), self.events("after").shared(2)).status, 202)
+        failed = lambda: sum(entry.get("msg") == "flush failed" for entry in daemon.entries())  # noqa: E731
+        eventually(lambda: failed() >= 2, "it has looked for the database again and again", 40)
         self.assertTrue(list(stream.glob("*.seg")), "not applied, so not removed")
         self.postgres.start()
         self.assert_exact(daemon.client(token), books, seconds=60)
@@ -100,18 +102,9 @@ class DatabaseAway(Case):
         client = daemon.client(token)
         books.send(client, self.events().shared())
         self.settle(client)
-        holder = subprocess.Popen(
-            ["psql", "-X", "-q", "-A", "-t", self.postgres.url(self.database_name, user="postgres")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        try:
-            holder.stdin.write("BEGIN; LOCK TABLE tallyd.streams IN EXCLUSIVE MODE; SELECT 'held';\n")
-            holder.stdin.flush()
-            self.assertIn("held", holder.stdout.readline())
+        with self.postgres.held(self.database_name, "tallyd.streams"):
             for n in range(50):
                 self.assertEqual(books.send(client, self.events(n).shared(3)).status, 202)
-        finally:
-            holder.stdin.close()
-            holder.wait(30)
-            holder.stdout.close()
         self.assert_exact(client, books, seconds=60)
 
 

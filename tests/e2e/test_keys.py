@@ -147,6 +147,40 @@ class KeysOnAFailingDisk(Case):
         self.assertEqual(Figures.of(self.summary(client)).allowed, 40)
 
 
+class KeysOnAFullJournal(Case):
+    own_server = True
+
+    def test_IN_01_a_key_that_the_journal_had_no_room_for_is_not_taken_for_counted(self):
+        url = self.database()
+        token, books = self.token(url), self.books()
+        daemon = self.replica(url, journal_max_bytes="36MiB", journal_retention="0s")
+        client, events = daemon.client(token), self.events(users=3)
+        eventually(lambda: client.post(EVENTS, an_event(0), {"Idempotency-Key": "first"}).status == 202, "keys are taken")
+        self.postgres.stop()
+        waiting = []
+        for number in range(5000):
+            increments = events.fresh(400)
+            body = [increment.event() for increment in increments]
+            headers = {"Idempotency-Key": f"k{number}"}
+            if client.post(EVENTS, body, headers).status == 202:
+                books.acknowledge(increments)
+            else:
+                waiting.append((increments, body, headers))
+                if len(waiting) == 3:
+                    break
+        self.assertEqual(len(waiting), 3, "the journal filled up")
+        self.postgres.start()
+        for increments, body, headers in waiting:
+            eventually(lambda: client.post(EVENTS, body, headers).status == 202, "there is room again", 60)
+            books.acknowledge(increments)
+        self.assert_exact_among_all(client, books)
+
+    def assert_exact_among_all(self, client, books):
+        self.settle(client, 60)
+        figures = Figures.of(self.summary(client))
+        self.assertEqual((figures.allowed, figures.workspaces), (books.least().allowed, books.least().workspaces + 1))
+
+
 class RawLogs(Case):
     def setUp(self):
         super().setUp()

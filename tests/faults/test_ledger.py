@@ -1,7 +1,6 @@
 """The ledger at every moment of a fault run: what was applied is somewhere, exactly once, and what was accepted does not go away."""
 import json
 import os
-import subprocess
 import threading
 
 from harness.books import EVENTS, Traffic
@@ -123,10 +122,9 @@ class LedgerUnderFaults(Case):
         client = doomed.client(token)
         books.send(client, self.events(1).fresh(5))
         self.settle(client)
-        holder = self.hold_the_streams(url)
-        try:
+        accepted = lambda one: one.get(LEDGER).json["boundary_usage"]["accepted"]  # noqa: E731
+        with self.postgres.held(self.database_name, "tallyd.streams"):
             books.send(client, self.events(2).fresh(7))
-            accepted = lambda one: one.get(LEDGER).json["boundary_usage"]["accepted"]  # noqa: E731
             self.assertEqual(accepted(client), 12, "its own journal counts at once")
             eventually(lambda: accepted(other.client(token)) == 12, "the others hear of it with its heartbeat")
             doomed.kill()
@@ -135,24 +133,7 @@ class LedgerUnderFaults(Case):
             for _ in range(20):
                 self.assertEqual(accepted(client), 12, "back, with what its predecessor left")
                 self.assertEqual(accepted(other.client(token)), 12)
-        finally:
-            holder()
         self.settle(client, 60)
         eventually(lambda: client.get(LEDGER).json["boundary_usage"]["unflushed"] == 0, "it is drained")
         self.assertEqual(accepted(client), 12)
         self.assertEqual(books.difference(self.total(client)), "")
-
-    def hold_the_streams(self, url):
-        """No flush gets through until the answer is called; reads and heartbeats do."""
-        holder = subprocess.Popen(
-            ["psql", "-X", "-q", "-A", "-t", self.postgres.url(self.database_name, user="postgres")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        holder.stdin.write("BEGIN; LOCK TABLE tallyd.streams IN EXCLUSIVE MODE; SELECT 'held';\n")
-        holder.stdin.flush()
-        self.assertIn("held", holder.stdout.readline())
-
-        def release():
-            holder.stdin.close()
-            holder.wait(30)
-            holder.stdout.close()
-
-        return release

@@ -1,4 +1,5 @@
 """A throw-away PostgreSQL that can be stopped, crashed and asked."""
+import contextlib
 import glob
 import os
 import pathlib
@@ -115,6 +116,22 @@ class Postgres:
         result = self._run(
             "psql", "-X", "-q", "-A", "-t", "-F", "\x1f", "-v", "ON_ERROR_STOP=1", "-h", self.directory, "-p", self.port, "-U", user, "-d", database, "-c", text)
         return [line.split("\x1f") for line in result.stdout.splitlines() if line]
+
+    @contextlib.contextmanager
+    def held(self, database, table):
+        """Nobody writes to `table` meanwhile; whoever tries waits."""
+        holder = subprocess.Popen(
+            ["psql", "-X", "-q", "-A", "-t", self.url(database, user="postgres")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            holder.stdin.write(f"BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE; SELECT 'held';\n")
+            holder.stdin.flush()
+            if "held" not in holder.stdout.readline():
+                raise RuntimeError(f"{table} could not be locked: {self.log_tail(3)}")
+            yield
+        finally:
+            holder.stdin.close()
+            holder.wait(30)
+            holder.stdout.close()
 
     def log_tail(self, lines=30):
         try:
