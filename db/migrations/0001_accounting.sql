@@ -354,9 +354,7 @@ DECLARE
 BEGIN
   SELECT c.period_id INTO v_clock FROM tallyd.period_clock c WHERE c.one FOR SHARE;
   SELECT array_agg(q.stream_id) INTO v_streams
-    FROM (SELECT s.stream_id FROM tallyd.streams s WHERE s.replica_id = p_replica ORDER BY s.stream_id
-             FOR UPDATE  -- [S7.rows]
-         ) q;
+    FROM (SELECT s.stream_id FROM tallyd.streams s WHERE s.replica_id = p_replica ORDER BY s.stream_id FOR UPDATE) q;
   IF v_streams IS NULL AND NOT EXISTS (SELECT FROM tallyd.replicas r WHERE r.replica_id = p_replica) THEN
     RETURN false;
   END IF;

@@ -228,6 +228,24 @@ TEST(DiscardReplica, ThrowsAwayItsOpenFiguresOnly) {
   EXPECT_EQ(db.database.query("SELECT detail->>'requests' FROM audit_log WHERE action = 'discard_replica'"), "50");
 }
 
+TEST(DiscardReplica, EndsTheGuardUnderWhichIdsWereLeftOut) {
+  Counting db;
+  FlushBatch made = batch(db.one, 0, 1, 5);
+  made.workspaces = {id(1)};
+  const FlushAnswer answer = db.flush(made).value();
+  ASSERT_TRUE(db.store.run(db.store->discard_replica("replica-1", "test")));
+  // Workspace 1 is left out, as confirmed before: it no longer is.
+  FlushBatch next = batch(db.one, 1, 2, 7);
+  next.guard = tracker::Guard{*answer.applied, answer.ids_epoch};
+  EXPECT_FALSE(db.flush(next).value().applied);
+  next.guard.reset();
+  next.workspaces = {id(1)};
+  EXPECT_TRUE(db.flush(next).value().applied);
+  const Report report = db.close();
+  EXPECT_EQ(report.allowed, "7");
+  EXPECT_EQ(report.unique_workspaces, 1);
+}
+
 TEST(DiscardReplica, WaitsForAFlushInProgressAndTakesItToo) {
   Counting db;
   test::Session flusher(db.database.conninfo());
