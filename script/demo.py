@@ -286,7 +286,7 @@ class Demo:
 
     def show_metrics(self):
         self.step("some metrics of each replica")
-        wanted = ("tallyd_ingest_events_total", "tallyd_flushes_total", "tallyd_journal_records_recovered_total", "tallyd_journal_bytes")
+        wanted = ("tallyd_ingest_events_total", "tallyd_ingest_duplicates_total", "tallyd_flushes_total", "tallyd_journal_records_recovered_total", "tallyd_journal_bytes")
         for replica in self.replicas:
             _, text = self.call(replica, "GET", "/metrics")
             for line in text.decode().splitlines():
