@@ -14,9 +14,10 @@ if [ "$(cat "$into/installed" 2>/dev/null)" = "$stamp" ]; then
   exit 0
 fi
 cp "$here/package.json" "$here/package-lock.json" "$into"
-if ! (cd "$into" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retries=5); then
+if ! (cd "$into" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retries=3 --fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=5000); then
   echo "clients: npm could not install what $here/package-lock.json names; the registry is $(npm config get registry 2>/dev/null)." >&2
-  echo "clients: without a registry leave these tests out: script/test -LE npm" >&2
-  exit 1
+  if npm ping --fetch-retries=0 >/dev/null 2>&1; then exit 1; fi
+  echo "clients: that registry does not answer: the tests that need it are skipped, and ctest lists them as such" >&2
+  exit 77
 fi
 echo "$stamp" >"$into/installed"
