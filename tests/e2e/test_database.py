@@ -131,6 +131,43 @@ class DatabaseDiskFull(Case):
         self.assert_sums_exact(client, books, fresh=True, seconds=90)
 
 
+class DatabaseLosesCommits(Case):
+    """accounting.md 13: a database that came back without the last commits it had confirmed."""
+
+    LOST = "tallyd_database_lost_commits_total"
+
+    def test_S13_what_it_lost_is_counted_again_from_the_journal(self):
+        url = self.database()
+        daemon, token, books = self.replica(url), self.token(url), self.books()
+        client = daemon.client(token)
+        books.send(client, self.events(1).shared(5))
+        self.settle(client)
+        dump = self.postgres.dump(self.database_name)
+        for turn in range(3):
+            books.send(client, self.events(f"lost{turn}").shared(5))
+            self.settle(client)
+        self.assertEqual(daemon.metrics()[self.LOST], 0)
+        self.postgres.restore(self.database_name, dump)
+        books.send(client, self.events("after").shared(5))
+        self.assert_exact(client, books, seconds=60)
+        self.assertEqual(daemon.metrics()[self.LOST], 1)
+        self.assertTrue(any("lost commits" in str(entry.get("msg")) and entry.get("level") == "error" for entry in daemon.entries()))
+        self.assertTrue(client.get("/api/v1/ledger").json["balanced"])
+
+    def test_S13_one_that_only_crashed_is_not_taken_for_it(self):
+        url = self.database()
+        daemon, token, books = self.replica(url), self.token(url), self.books()
+        client = daemon.client(token)
+        for turn in range(3):
+            books.send(client, self.events(turn).shared(5))
+            self.settle(client, 60)
+            self.postgres.crash()
+            self.postgres.start()
+        books.send(client, self.events("after").shared(5))
+        self.assert_exact(client, books, seconds=60)
+        self.assertEqual(daemon.metrics()[self.LOST], 0)
+
+
 class CutConnections(Case):
     def test_BU_09_fault_8_before(self):
         self.exact_when_cut(Mode.BEFORE)

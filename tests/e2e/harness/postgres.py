@@ -117,6 +117,18 @@ class Postgres:
             "psql", "-X", "-q", "-A", "-t", "-F", "\x1f", "-v", "ON_ERROR_STOP=1", "-h", self.directory, "-p", self.port, "-U", user, "-d", database, "-c", text)
         return [line.split("\x1f") for line in result.stdout.splitlines() if line]
 
+    def dump(self, database):
+        """What the database holds now, as SQL; its users go on meanwhile."""
+        return self._run("pg_dump", "-h", self.directory, "-p", self.port, "-U", "postgres", database).stdout
+
+    def restore(self, database, dump):
+        """Puts the database back to where it was, under its users' feet."""
+        fresh = f"{database}_restored"
+        self.sql(f'CREATE DATABASE "{fresh}" OWNER tally')
+        self._run("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.directory, "-p", self.port, "-U", "postgres", "-d", fresh, input=dump)
+        self.sql(f'DROP DATABASE "{database}" WITH (FORCE)')
+        self.sql(f'ALTER DATABASE "{fresh}" RENAME TO "{database}"')
+
     @contextlib.contextmanager
     def held(self, database, table):
         """Nobody writes to `table` meanwhile; whoever tries waits."""
