@@ -92,8 +92,10 @@ class Notify(Case):
         found = []
         for listed in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
             for child in listed.read_text(encoding="ascii").split():
-                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                    found.append(pathlib.Path(f"/proc/{child}/environ").read_bytes())
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+                    # Between fork and exec a child still shows what its parent was started with.
+                    if os.readlink(f"/proc/{child}/exe") != os.readlink(f"/proc/{pid}/exe"):
+                        found.append(pathlib.Path(f"/proc/{child}/environ").read_bytes())
         return found
 
 
