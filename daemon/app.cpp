@@ -185,7 +185,9 @@ class App {
                  [this] { return own_share(); },
                  traffic_,
                  parts_.replica_id},
-        routes_(api::routes(), context_, gate_) {
+        all_(api::routes(), context_, gate_),
+        api_(api::routes_of(api::Surface::api), context_, gate_),
+        operations_(api::routes_of(api::Surface::operations), context_, gate_) {
     intake_.attach(journal_);
     intake_.on_sealed([this] { keys_.forget_all(); });
     flusher_.on_released([this] { drainer_.urge(); });
@@ -215,21 +217,23 @@ class App {
   void start(std::vector<systemd::ListenSocket> handed_over) {
     apply(config_);
     if (builtin_) builtin_->start();
+    // Operations need no token: where they have an address of their own, they are at no other.
+    http::Service& main = config_.metrics_listen.empty() ? static_cast<http::Service&>(all_) : api_;
     const bool replace_default = !handed_over.empty() && config_.listen_is_default;
     for (systemd::ListenSocket& socket : handed_over) {
-      const auto taken = server_.adopt(socket.release(), routes_);
+      const auto taken = server_.adopt(socket.release(), main);
       if (!taken)
         throw std::runtime_error("cannot take over the socket " + socket.name() + ": " + taken.error().message());
       log::info("listening", {{"address", taken->to_string()}, {"from", "service manager"}});
     }
     for (const Endpoint& endpoint : config_.listen) {
       if (replace_default) break;
-      const auto bound = server_.listen(to_http(endpoint), routes_);
+      const auto bound = server_.listen(to_http(endpoint), main);
       if (!bound) throw std::runtime_error("cannot listen on " + to_string(endpoint) + ": " + bound.error().message());
       log::info("listening", {{"address", bound->to_string()}});
     }
     for (const Endpoint& endpoint : config_.metrics_listen) {
-      const auto bound = server_.listen(to_http(endpoint), routes_);
+      const auto bound = server_.listen(to_http(endpoint), operations_);
       if (!bound) throw std::runtime_error("cannot listen on " + to_string(endpoint) + ": " + bound.error().message());
       log::info("listening", {{"address", bound->to_string()}});
     }
@@ -259,6 +263,8 @@ class App {
   }
   const tracker::Clock& clock() const { return clock_; }
   std::chrono::milliseconds shutdown_timeout() const { return shutdown_timeout_; }
+  /// A part failed, and the process should be started again.
+  bool failed() const { return failed_; }
 
   /// Finish requests, flush once more, leave the rest to the journal.
   void stop() {
@@ -318,6 +324,7 @@ class App {
         } catch (const std::exception& error) {
           log::error("a background task failed; the process ends and the next one recovers", {{"error", error.what()}});
         }
+        failed_ = true;
         ::kill(::getpid(), SIGTERM);
       }
       if (--running_ == 0) finished_.set_value();
@@ -384,9 +391,12 @@ class App {
   tracker::SequenceWatch sequences_;
   TokenGate gate_;
   api::Context context_;
-  http::RouteTable<api::Context> routes_;
+  http::RouteTable<api::Context> all_;
+  http::RouteTable<api::Context> api_;
+  http::RouteTable<api::Context> operations_;
 
   std::chrono::milliseconds shutdown_timeout_{};
+  std::atomic<bool> failed_{false};
   int running_ = 0;  // tasks on the counting thread
   std::promise<void> finished_;
   std::thread counting_thread_;
@@ -486,7 +496,7 @@ int serve(LiveConfig& live) {
   environment.notifier.extend_timeout(app.shutdown_timeout() + 10s, "flushing");
   app.stop();
   log::info("stopped");
-  return 0;
+  return app.failed() ? 1 : 0;
 }
 
 }  // namespace tally::daemon

@@ -207,6 +207,8 @@ class Loader {
     const Config& config = loaded_.config;
     if (config.tls_cert.empty() != config.tls_key.empty())
       problems_.push_back("--tls-cert and --tls-key belong together: give both or neither");
+    if (config.period % std::chrono::seconds(1) != std::chrono::milliseconds(0))
+      problems_.push_back("--period is in whole seconds");
     if (!config.tls_client_ca.empty() && config.tls_cert.empty())
       problems_.push_back("--tls-client-ca needs --tls-cert and --tls-key");
     if (config.tls_cert.empty() && !config.insecure_http)

@@ -309,8 +309,10 @@ std::vector<Setting> declare() {
       threads(),
 
       duration("flush-interval", &Config::flush_interval, "1s", {5ms, 1h}, "How often counts are sent to the database"),
-      duration("period", &Config::period, "30m", {100ms, kYear, true},
-               "Length of a period, counted from its opening; kept in the database. 0: closed only on request"),
+      duration(
+          "period", &Config::period, "30m", {1s, kYear, true},
+          "Length of a period, counted from its opening, in whole seconds. The database keeps what its first replica "
+          "was told. 0: closed only on request"),
       duration("dedup-window", &Config::dedup_window, "1h", {1s, 90 * kDay},
                "How long a repeated idempotency key is recognised"),
       journal_sync(),

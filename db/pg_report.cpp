@@ -359,6 +359,12 @@ PgStore::Async<Report> PgStore::report(PeriodId period) {
   return detail::on_pool(pool_, run_report(pool_, period, timeouts_));
 }
 
+PgStore::Async<Report> PgStore::report_within(PeriodId period, std::chrono::milliseconds time) {
+  StoreTimeouts timeouts = timeouts_;
+  timeouts.sum = std::min(timeouts.sum, time);
+  return detail::on_pool(pool_, run_report(pool_, period, timeouts));
+}
+
 PgStore::Async<std::vector<Report>> PgStore::reports(std::int64_t limit, std::optional<PeriodId> before) {
   return detail::on_pool(pool_, run_reports(pool_, limit, before, timeouts_));
 }

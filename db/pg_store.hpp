@@ -133,6 +133,8 @@ class PgStore final : public tracker::Store {
   Async<bool> set_aside(const tracker::FlushBatch& record, std::string payload, std::string reason) override;
   Async<bool> close(tracker::PeriodId expected, tracker::Uuid request, bool discard) override;
   Async<tracker::Report> report(tracker::PeriodId period) override;
+  /// The same for somebody who waits no longer than `time`; the period can be summed later.
+  Async<tracker::Report> report_within(tracker::PeriodId period, std::chrono::milliseconds time);
 
   /// The period that this request closed, if it did.
   Async<std::optional<tracker::PeriodId>> closed_by(tracker::Uuid request);

@@ -47,7 +47,13 @@ struct Context {
 };
 
 using Route = http::Route<Context>;
+enum class Surface : std::uint8_t {
+  api,         ///< below /api/
+  operations,  ///< what needs no token: health, metrics, version
+};
+/// Rows of the one table; they live for ever.
 std::span<const Route> routes();
+std::span<const Route> routes_of(Surface surface);
 
 // boundary_ingest.cpp
 void post_boundary_events(Context&, http::Request&, http::Responder);

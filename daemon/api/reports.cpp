@@ -26,6 +26,8 @@ constexpr std::int64_t kDefaultPage = 50;
 constexpr std::int64_t kLargestPage = 500;
 constexpr auto kAnswerWithin = 30s;
 constexpr auto kBetweenTries = 200ms;
+constexpr std::chrono::milliseconds kLeastForASum = 100ms;
+constexpr std::size_t kDeepestBody = 8;
 // A replica that never rests answers with what there is.
 constexpr int kLedgerAttempts = 10;
 constexpr auto kBetweenLedgers = 20ms;
@@ -57,7 +59,9 @@ CloseBody read_close_body(std::string_view body) {
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   const simdjson::padded_string padded(body);
-  if (parser.parse(padded).get(root) != simdjson::SUCCESS)
+  // Deeper than any close is refused, as in every other body.
+  if (parser.allocate(std::max<std::size_t>(body.size(), 64), kDeepestBody) != simdjson::SUCCESS ||
+      parser.parse(padded).get(root) != simdjson::SUCCESS)
     return {std::nullopt, http::problem(Status::bad_request, "The body is not JSON.")};
   simdjson::dom::object object;
   if (root.get(object) != simdjson::SUCCESS) return refuse(Status::unprocessable_entity, "must be an object", "");
@@ -114,7 +118,8 @@ boost::asio::awaitable<CloseOutcome> close_period(Context& context, PeriodClose 
       }
       case Do::report: {
         if (discard) co_return CloseOutcome{close.moved(), false, close.period(), std::nullopt, std::nullopt};
-        auto report = co_await context.store.report(close.period());
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - context.clock.steady());
+        auto report = co_await context.store.report_within(close.period(), std::max(left, kLeastForASum));
         if (report)
           close.summed(std::move(*report));
         else
@@ -163,22 +168,30 @@ Answer post_report(Context& context, http::Request& request) {
   if (body.refusal) co_return std::move(*body.refusal);
 
   auto id = tracker::Uuid::random();
+  bool repeated = false;
   if (const auto key = request.header("Idempotency-Key")) {
     if (!ingest::is_idempotency_key(*key))
       co_return http::problem(Status::bad_request, "Idempotency-Key must be 1 to 128 visible ASCII characters.");
     id = ingest::key_id(request.subject_as<Caller>().key_subject(), kReportsPath, {*key});
+    // The clock before the look-up: a first attempt still on its way is then either seen, or has moved the clock past
+    // the period that is named here. Read afterwards, the same key could close the next period too.
+    const auto clock = co_await context.store.clock();
+    if (!clock) co_return store_failure(clock.error());
     const auto earlier = co_await context.store.closed_by(id);
     if (!earlier) co_return store_failure(earlier.error());
     if (*earlier) {
       if (body.period && *body.period != **earlier)
         co_return http::problem(Status::unprocessable_entity, "This Idempotency-Key was used to close another period.");
       body.period = **earlier;
+      repeated = true;
+    } else if (!body.period) {
+      body.period = clock->period;
     }
   }
 
   const CloseOutcome outcome = co_await close_period(context, PeriodClose(body.period, id), false);
   if (outcome.failure) co_return *outcome.failure;
-  log_close(context, request, outcome, false);
+  if (!repeated) log_close(context, request, outcome, false);
   Response answer;
   if (outcome.summed) {
     answer = http::json(outcome.moved ? Status::created : Status::ok, to_json(*outcome.report));

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "daemon/api/context.hpp"
 
 namespace tally::daemon::api {
@@ -27,17 +29,30 @@ constexpr Route kRoutes[] = {
     {Verb::delete_, "/api/v1/boundary-usage", kDeleteUsage, &delete_usage},
     {Verb::delete_, "/api/v1/boundary-usage/replicas/{replica_id}", kDeleteUsage, &delete_replica},
     {Verb::get, "/api/v1/ledger", kReadUsage, &get_ledger},
+    {Verb::get, "/api/v1/openapi.json", Permission::open(), &get_openapi},
+
+    // Operations last.
     {Verb::get, "/healthz", Permission::open(), &get_healthz},
     {Verb::get, "/readyz", Permission::open(), &get_readyz},
     {Verb::get, "/metrics", Permission::open(), &get_metrics},
     {Verb::get, "/version", Permission::open(), &get_version},
-    {Verb::get, "/api/v1/openapi.json", Permission::open(), &get_openapi},
 };
+
+constexpr bool is_api(const Route& route) {
+  return route.pattern.starts_with("/api/");
+}
+constexpr auto kFirstOperation = std::find_if_not(std::begin(kRoutes), std::end(kRoutes), is_api);
+static_assert(std::none_of(kFirstOperation, std::end(kRoutes), is_api), "operations stand behind the API");
 
 }  // namespace
 
 std::span<const Route> routes() {
   return kRoutes;
+}
+
+std::span<const Route> routes_of(Surface surface) {
+  if (surface == Surface::api) return {std::begin(kRoutes), kFirstOperation};
+  return {kFirstOperation, std::end(kRoutes)};
 }
 
 }  // namespace tally::daemon::api

@@ -8,6 +8,7 @@ import unittest
 
 from harness.books import EVENTS
 from harness.case import Case
+from harness.client import Client
 from harness.daemon import run_tallyd
 from harness.waiting import eventually
 
@@ -78,13 +79,22 @@ class Operations(Case):
         daemon = self.replica(self.database())
         answer = daemon.client().get("/readyz")
         self.assertEqual(answer.status, 200)
-        self.assertIsInstance(answer.json, dict)
+        for check in ("journal", "journal_size", "database", "schema"):
+            self.assertIn(f'"{check}"', answer.body.decode())
 
     def test_operations_can_be_put_on_a_listener_of_their_own(self):
         url = self.database()
         daemon = self.replica(url, metrics_listen="127.0.0.1:0")
         addresses = [entry["address"] for entry in daemon.entries() if entry.get("msg") == "listening"]
         self.assertEqual(len(addresses), 2)
+        token = self.token(url)
+        host, port = addresses[1].rsplit(":", 1)
+        operations, main = Client(lambda: (host, int(port)), token), daemon.client(token)
+        for path in ("/healthz", "/readyz", "/metrics", "/version"):
+            self.assertEqual(operations.get(path).status, 200, path)
+            self.assertEqual(main.get(path).status, 404, path)
+        eventually(lambda: main.get("/api/v1/boundary-usage/summary").status == 200, "the API is at its own address")
+        self.assertEqual(operations.get("/api/v1/boundary-usage/summary").status, 404)
 
     def test_listens_on_a_Unix_socket(self):
         path = self.directory / "tallyd.sock"

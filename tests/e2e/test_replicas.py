@@ -106,6 +106,35 @@ class ConcurrentCloses(Case):
             pass  # it was killed: what matters is what the other replica says
 
 
+    def test_one_key_closes_one_period_however_often_it_is_sent_at_once(self):
+        url = self.database()
+        daemons, token = self.replicas(url, 2), self.token(url)
+        client = daemons[0].client(token)
+        eventually(lambda: client.post(REPORTS, headers={"Idempotency-Key": "first"}).status in (200, 201), "closes are taken")
+        senders, rounds = 6, 10
+        barrier, answers, failures = threading.Barrier(senders), [set() for _ in range(rounds)], []
+
+        def sender(number):
+            try:
+                mine = daemons[number % 2].client(token)
+                for turn in range(rounds):
+                    barrier.wait(60)
+                    answers[turn].add(mine.post(REPORTS, headers={"Idempotency-Key": f"close {turn}".replace(" ", "-")}).json["period"])
+            except Exception as error:
+                failures.append(error)
+                barrier.abort()
+
+        before = self.summary(client)["period"]
+        threads = [threading.Thread(target=sender, args=(n,)) for n in range(senders)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+        self.assertEqual(failures, [])
+        self.assertEqual([sorted(periods) for periods in answers], [[before + turn] for turn in range(rounds)])
+        self.assertEqual(self.summary(client)["period"], before + rounds)
+
+
 class LostStreams(Case):
     def test_a_replica_whose_stream_was_given_up_goes_on_in_another(self):
         url = self.database()
