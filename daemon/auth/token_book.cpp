@@ -140,7 +140,8 @@ void TokenBook::apply(const db::RightsChanges& changes) {
   for (const tracker::Uuid& id : changes.deleted_users) drop_callers_of(id);
   for (const db::Token& token : changes.tokens) put(token, Source::database);
   if (!changes.tokens.empty() || !changes.users.empty() || !changes.deleted_users.empty()) dirty_ = true;
-  if (changes.version > version_) {
+  // Also down: a restored database counts on from where it was, and its next change must not be taken for one read.
+  if (changes.version != version_) {
     version_ = changes.version;
     dirty_ = true;
   }

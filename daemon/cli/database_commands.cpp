@@ -125,7 +125,7 @@ int rebase(const RebaseOptions& options) {
     std::cout << boost::json::object{{"cluster_id", clock.cluster_id}, {"period", clock.period}} << '\n';
   else
     std::cout << "cluster " << clock.cluster_id << ", open period " << clock.period
-              << "; replicas go on by themselves\n";
+              << "; restart every replica that stopped flushing\n";
   return 0;
 }
 

@@ -80,9 +80,10 @@ asio::awaitable<void> Drainer::round() {
       if (stopping_) co_return;
       continue;
     }
-    if (!foreign->drained) co_await drain(*foreign);
+    if (!foreign->drained && !foreign->given_up) co_await drain(*foreign);
     if (foreign->drained || !tracker::holds("M13.age")) co_await finish(*foreign);
-    settled = settled && (foreign->drained || foreign->flush.alarm() == StreamFlush::Alarm::closed);
+    settled =
+        settled && (foreign->drained || foreign->given_up || foreign->flush.alarm() == StreamFlush::Alarm::closed);
     if (stopping_) co_return;
   }
   std::erase_if(foreign_, [&](const auto& entry) {
@@ -92,7 +93,10 @@ asio::awaitable<void> Drainer::round() {
 }
 
 asio::awaitable<void> Drainer::drain(Foreign& foreign) {
-  if (foreign.flush.alarm() != StreamFlush::Alarm::none) co_return trouble(foreign, to_string(foreign.flush.alarm()));
+  if (foreign.flush.alarm() != StreamFlush::Alarm::none) {
+    co_await stuck(foreign, to_string(foreign.flush.alarm()));
+    co_return;
+  }
   if (!foreign.lock) {
     const bool claimed = co_await claim(foreign);
     if (!claimed) co_return;
@@ -105,7 +109,10 @@ asio::awaitable<void> Drainer::drain(Foreign& foreign) {
     co_return;
   }
   const auto end = foreign.scan->end;
-  if (end != journal::StreamEnd::clean && end != journal::StreamEnd::torn) co_return trouble(foreign, "damaged");
+  if (end != journal::StreamEnd::clean && end != journal::StreamEnd::torn) {
+    co_await stuck(foreign, "damaged");
+    co_return;
+  }
   const auto marked = co_await parts_.store.mark_drained(foreign.flush.stream(), foreign.flush.applied());
   if (!marked) {
     log::warn("a drained stream could not be marked",
@@ -222,6 +229,18 @@ asio::awaitable<void> Drainer::finish(Foreign& foreign) {
         return parts_.directory.remove(stream, keep);
       });
   if (!gone) log::warn("a drained stream could not be removed", {{"error", gone.error().message()}});
+}
+
+/// Of a stream that cannot be brought in. Only an operator who gives it up ends that: what it still holds is then not
+/// counted, on record, and holds up nothing any more.
+asio::awaitable<void> Drainer::stuck(Foreign& foreign, std::string_view reason) {
+  const auto row = co_await parts_.store.read_stream(foreign.flush.stream());
+  foreign.given_up = row && *row && (*row)->state == tracker::StreamState::given_up;
+  if (!foreign.given_up) co_return trouble(foreign, reason);
+  foreign.lock.reset();
+  take_unflushed(foreign, Volume(foreign.unflushed));
+  log::info("a stream that could not be brought in was given up",
+            {{"stream", foreign.flush.stream().uuid.to_string()}, {"reason", reason}});
 }
 
 void Drainer::trouble(const Foreign& foreign, std::string_view reason) {

@@ -54,6 +54,7 @@ class Drainer {
     std::optional<journal::StreamScan> scan;
     Volume unflushed;
     bool drained = false;
+    bool given_up = false;                     ///< an operator ended it; its files stay
     std::optional<tracker::Lsn> seen_applied;  ///< while its owner lives: where its row stood in the last round
     explicit Foreign(tracker::StreamId id) : flush(id, tracker::StreamFlush::Owner::another) {}
   };
@@ -66,6 +67,7 @@ class Drainer {
   void add_unflushed(Foreign& foreign, const Volume& volume);
   void take_unflushed(Foreign& foreign, const Volume& volume);
   boost::asio::awaitable<void> finish(Foreign& foreign);
+  boost::asio::awaitable<void> stuck(Foreign& foreign, std::string_view reason);
   void trouble(const Foreign& foreign, std::string_view reason);
 
   CountingParts parts_;

@@ -117,6 +117,8 @@ asio::awaitable<void> Heart::agree_on_period(const db::ClockRow& clock) {
 asio::awaitable<void> Heart::close_if_due(const db::ClockRow& clock) {
   const std::int64_t length_us = clock.period_seconds.value_or(0) * 1'000'000;
   if (length_us == 0 || clock.database_time_us < clock.opened_at_us + length_us) co_return;
+  // The database lost periods: nothing is closed in it before an operator has looked (accounting.md 13).
+  if (flusher_.alarm() == tracker::StreamFlush::Alarm::clock_back) co_return;
   const auto closed = co_await store_.close_if_due();
   if (!closed) {
     metrics_.report(metrics::ReportResult::failed);

@@ -34,7 +34,8 @@ asio::awaitable<bool> StreamDriver::drive(StreamFlush& flush, const Announce& an
     if (action.what == StreamFlush::Do::halt) co_return false;
     const Errc failure = co_await step(flush, announce, action);
     if (stopping && failure != kDone) co_return false;
-    if (failure == kDone || failure == Errc::data_refused) continue;
+    // A batch that is refused is split, and not sent again as it was; any other statement would be.
+    if (failure == kDone || (failure == Errc::data_refused && action.what == StreamFlush::Do::send)) continue;
     log::warn("flush failed", {{"stream", flush.stream().uuid.to_string()},
                                {"error", make_error_code(failure).message()},
                                {"retry_within_ms", flush.backoff_ceiling()}});

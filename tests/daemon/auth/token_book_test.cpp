@@ -169,6 +169,17 @@ TEST_F(TokenBookTest, AUsersTokenFollowsTheUsersRoles) {
   EXPECT_FALSE(may(book.check({"abcdefghij", kSecret}), Action::read, Type::audit_log));
 }
 
+TEST_F(TokenBookTest, FollowsADatabaseThatWasRestored) {
+  TokenBook book(file(), clock_);
+  db::RightsChanges changes;
+  changes.version = 12;
+  changes.tokens = {token("abcdefghij", db::SubjectKind::system)};
+  book.apply(changes);
+  changes.version = 10;
+  book.apply(changes);
+  EXPECT_EQ(book.version(), 10) << "the database's next change is number 11, and must be asked for";
+}
+
 TEST_F(TokenBookTest, NoHumanRoleReachesBoundaryUsage) {  // BU-28
   TokenBook book(file(), clock_);
   db::Token made = token("abcdefghij", db::SubjectKind::user);
