@@ -17,6 +17,7 @@
 #include "daemon/http/server.hpp"
 #include "daemon/log.hpp"
 #include "daemon/observers.hpp"
+#include "daemon/publish/reporter.hpp"
 #include "daemon/version.hpp"
 #include "db/builtin_server.hpp"
 #include "journal/writer_thread.hpp"
@@ -147,6 +148,7 @@ class App {
               {.conninfo = builtin_ ? builtin_->conninfo() : config.database_url, .limit = kDatabaseConnections},
               clock_, db_observer_),
         store_(pool_),
+        report_delivery_(pool_),
         tokens_(pool_),
         book_((config.state_dir / "rights.json").string(), clock_),
         server_(server_options(config), clock_, metrics_.http),
@@ -169,6 +171,7 @@ class App {
         schema_(counting_.get_executor(), pool_),
         upkeep_(counting_.get_executor(), store_, retention(config)),
         watch_(counting_.get_executor(), store_, flusher_, drainer_, metrics_.ledger, metrics_.ingest),
+        reporter_(make_reporter()),
         keys_(config.dedup_window, kRememberedKeys),
         sequences_(kRememberedSessions),
         gate_(book_, tokens_, clock_, metrics_.authz, disk_thread_, config.rate_limit_per_second),
@@ -212,6 +215,9 @@ class App {
     gate_.limit_rate(now.rate_limit_per_second);
     server_.limit_connections(now.max_connections, now.max_connections_per_peer);
     shutdown_timeout_ = now.shutdown_timeout;
+    asio::post(counting_, [this, reports = CredentialFiles{now.report_token_file, now.report_hmac_key_file}] {
+      if (reporter_) reporter_->use(reports);
+    });
   }
 
   void start(std::vector<systemd::ListenSocket> handed_over) {
@@ -244,6 +250,7 @@ class App {
     spawn(rights_.run());
     spawn(upkeep_.run());
     spawn(watch_.run());
+    if (reporter_) spawn(reporter_->run());
     counting_thread_ = std::thread([this] { counting_.run(); });
     server_.start();
   }
@@ -282,6 +289,7 @@ class App {
       schema_.stop();
       upkeep_.stop();
       watch_.stop();
+      if (reporter_) reporter_->stop();
     });
     const bool flushed = finished_.get_future().wait_for(left()) == std::future_status::ready;
     const Volume unflushed = flusher_.unflushed();
@@ -307,6 +315,19 @@ class App {
                                                  else
                                                    log::info("built-in database", {{"detail", detail}});
                                                });
+  }
+
+  std::unique_ptr<Reporter> make_reporter() {
+    if (config_.report_url.empty()) return nullptr;
+    const auto url = client::parse_url(config_.report_url);
+    if (!url) throw ConfigError({"report-url: not a URL that can be posted to"});
+    Reporter::Options options{
+        .url = *url,
+        .credentials = {.token = config_.report_token_file, .hmac_key = config_.report_hmac_key_file},
+        .replica_id = parts_.replica_id};
+    return std::make_unique<Reporter>(counting_.get_executor(), std::move(options), store_, report_delivery_,
+                                      client::proxy_settings_from_environment(), disk_thread_, clock_,
+                                      metrics_.reports);
   }
 
   std::vector<asio::any_io_executor> shard_executors() {
@@ -358,6 +379,10 @@ class App {
     all.push_back({"streams", stuck.empty(), false, stuck});
     const auto silent = watch_.silent_replicas();
     all.push_back({"replicas", silent.empty(), false, silent});
+    if (reporter_) {
+      const std::string failing = reporter_->problem();
+      all.push_back({"report_delivery", failing.empty(), false, failing});
+    }
     return all;
   }
 
@@ -373,6 +398,7 @@ class App {
   std::unique_ptr<db::BuiltinServer> builtin_;
   db::Pool pool_;
   db::PgStore store_;
+  db::ReportDelivery report_delivery_;
   db::TokenStore tokens_;
   TokenBook book_;
   http::Server server_;
@@ -387,6 +413,7 @@ class App {
   SchemaKeeper schema_;
   Upkeep upkeep_;
   Watch watch_;
+  std::unique_ptr<Reporter> reporter_;
   tracker::KeyMemory keys_;
   tracker::SequenceWatch sequences_;
   TokenGate gate_;

@@ -51,14 +51,14 @@ constexpr Query kDue{"period_due", R"sql(
 
 constexpr Query kGetReport{"get_report", R"sql(
   SELECT period_id, cluster_id::text, started_at, ended_at, replicas, allowed::text, denied::text, late_increments::text,
-         unique_workspaces, unique_users, discarded, summed_at IS NOT NULL
+         unique_workspaces, unique_users, discarded, summed_at IS NOT NULL, coverage::text
     FROM tallyd.boundary_usage_reports WHERE period_id = $1
 )sql",
                            true};
 
 constexpr Query kListReports{"list_reports", R"sql(
   SELECT period_id, cluster_id::text, started_at, ended_at, replicas, allowed::text, denied::text, late_increments::text,
-         unique_workspaces, unique_users, discarded, summed_at IS NOT NULL
+         unique_workspaces, unique_users, discarded, summed_at IS NOT NULL, coverage::text
     FROM tallyd.boundary_usage_reports WHERE period_id < $1 ORDER BY period_id DESC LIMIT $2
 )sql",
                              true};
@@ -82,7 +82,8 @@ constexpr Query kKeepSum{"keep_sum", R"sql(
   UPDATE tallyd.boundary_usage_reports
      SET summed_at = now(), replicas = $3, allowed = $4::text::numeric, denied = $5::text::numeric,
          dup_allowed = $6::text::numeric, dup_denied = $7::text::numeric, thrown_away = $8::text::numeric,
-         increments = $9, late_increments = $10, unique_workspaces = $11, unique_users = $12
+         increments = $9, late_increments = $10, unique_workspaces = $11, unique_users = $12,
+         coverage = tallyd.period_coverage($1)
    WHERE period_id = $1 AND ended_at = $2 AND summed_at IS NULL
 )sql",
                          true};
@@ -131,7 +132,8 @@ constexpr Query kNotCovered{"uncovered_reports", R"sql(
 
 constexpr Query kRecompute{"recompute_report", R"sql(
   SELECT r.period_id, r.cluster_id::text, r.started_at, r.ended_at, f.replicas, f.allowed::text, f.denied::text,
-         f.late_increments::text, f.unique_workspaces, f.unique_users, r.discarded, true
+         f.late_increments::text, f.unique_workspaces, f.unique_users, r.discarded, true,
+         tallyd.period_coverage($1)::text
     FROM tallyd.boundary_usage_reports r, LATERAL tallyd.period_figures(r.period_id) f
    WHERE r.period_id = $1 AND r.ids_purged_at IS NULL
 )sql",
@@ -173,6 +175,7 @@ StoredReport to_report(const Rows& rows, int row) {
   report.unique_workspaces = rows.integer(row, 8);
   report.unique_users = rows.integer(row, 9);
   report.discarded = rows.boolean(row, 10);
+  report.coverage = rows.text(row, 12);
   return {std::move(report), rows.boolean(row, 11)};
 }
 
@@ -363,6 +366,10 @@ PgStore::Async<Report> PgStore::report_within(PeriodId period, std::chrono::mill
   StoreTimeouts timeouts = timeouts_;
   timeouts.sum = std::min(timeouts.sum, time);
   return detail::on_pool(pool_, run_report(pool_, period, timeouts));
+}
+
+PgStore::Async<void> PgStore::sum_closed() {
+  return detail::on_pool(pool_, sum_all(pool_, timeouts_));
 }
 
 PgStore::Async<std::vector<Report>> PgStore::reports(std::int64_t limit, std::optional<PeriodId> before) {

@@ -145,6 +145,8 @@ class PgStore final : public tracker::Store {
   Async<std::int64_t> adopt_period_length(std::int64_t seconds);
   Async<void> set_period_length(std::int64_t seconds);
 
+  /// Sums every closed period that nobody has summed yet.
+  Async<void> sum_closed();
   /// Newest first, below `before`; unsummed ones are summed first.
   Async<std::vector<tracker::Report>> reports(std::int64_t limit, std::optional<tracker::PeriodId> before);
   Async<Summary> summary();

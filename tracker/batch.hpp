@@ -96,6 +96,7 @@ struct Report {
   std::int64_t unique_workspaces = 0;
   std::int64_t unique_users = 0;
   bool discarded = false;
+  std::string coverage = "[]";  ///< JSON: what each replica brought, and when its first and last batch were committed
   friend bool operator==(const Report&, const Report&) = default;
 };
 

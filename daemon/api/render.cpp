@@ -17,10 +17,11 @@ constexpr int kReportSchema = 1;
 std::string to_json(const tracker::Report& report) {
   return fmt::format(
       R"({{"period":{},"started_at":"{}","ended_at":"{}","replicas":{},"allowed_requests":{},"denied_requests":{},)"
-      R"("unique_workspaces":{},"unique_users":{},"late_increments":{},"discarded":{},"cluster_id":"{}","schema":{}}})",
+      R"("unique_workspaces":{},"unique_users":{},"late_increments":{},"discarded":{},"cluster_id":"{}",)"
+      R"("coverage":{},"schema":{}}})",
       report.period, rfc3339(report.started_at_us), rfc3339(report.ended_at_us), report.replicas, report.allowed,
       report.denied, report.unique_workspaces, report.unique_users, report.late_increments, report.discarded,
-      report.cluster_id, kReportSchema);
+      report.cluster_id, report.coverage, kReportSchema);
 }
 
 std::string to_json(const db::Summary& summary) {

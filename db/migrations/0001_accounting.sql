@@ -83,13 +83,17 @@ CREATE TABLE tallyd.boundary_usage_reports (
   late_increments   bigint NOT NULL DEFAULT 0,
   unique_workspaces bigint NOT NULL DEFAULT 0,
   unique_users      bigint NOT NULL DEFAULT 0,
+  coverage          jsonb NOT NULL DEFAULT '[]',  -- what each replica brought, and from when to when
   ids_purged_at     timestamptz,
+  workspaces_sketch bytea,  -- stand for the ids when those are gone (tracker/sketch.hpp)
+  users_sketch      bytea,
   -- Delivery to --report-url
   delivered_at      timestamptz,
   leased_until      timestamptz,
   leased_by         text,
   attempts          bigint NOT NULL DEFAULT 0,
   next_attempt_at   timestamptz,
+  first_failed_at   timestamptz,
   last_error        text
 );
 CREATE INDEX boundary_usage_reports_request ON tallyd.boundary_usage_reports (request_id);
@@ -226,6 +230,22 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 1 AS $$
                                  WHERE i.period_id = p_period) q)
     FROM tallyd.boundary_usage_stats t JOIN tallyd.streams s USING (stream_id)
    WHERE t.period_id = p_period
+$$;
+
+-- What each replica brought into a period, and when its first and last batch of it were committed.
+CREATE FUNCTION tallyd.period_coverage(p_period bigint) RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+  SELECT coalesce(jsonb_agg(jsonb_build_object(
+           'replica_id', q.replica_id, 'allowed_requests', q.allowed, 'denied_requests', q.denied,
+           'late_increments', q.late,
+           'first_batch_at', to_char(q.first_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+           'last_batch_at', to_char(q.last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+           ORDER BY q.replica_id), '[]')
+    FROM (SELECT s.replica_id, sum(t.allowed) AS allowed, sum(t.denied) AS denied, sum(t.late_increments) AS late,
+                 min(t.created_at) AS first_at, max(t.updated_at) AS last_at
+            FROM tallyd.boundary_usage_stats t JOIN tallyd.streams s USING (stream_id)
+           WHERE t.period_id = p_period AND t.increments > 0
+           GROUP BY s.replica_id) q
 $$;
 
 -- One flush: the records (p_from, p_to] of one stream, in one statement of the caller and so in one transaction.

@@ -24,7 +24,7 @@ TEST(Render, AReportHasTheDocumentedMembersAndKeepsLargeSumsWhole) {
   const auto object = boost::json::parse(text).as_object();
   for (const char* member :
        {"period", "started_at", "ended_at", "replicas", "allowed_requests", "denied_requests", "unique_workspaces",
-        "unique_users", "late_increments", "discarded", "cluster_id", "schema"})
+        "unique_users", "late_increments", "discarded", "cluster_id", "coverage", "schema"})
     EXPECT_TRUE(object.contains(member)) << member;
 }
 
