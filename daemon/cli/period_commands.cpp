@@ -1,7 +1,10 @@
+#include <unistd.h>
+
 #include <iostream>
 
 #include "daemon/api/render.hpp"
 #include "daemon/cli/arguments.hpp"
+#include "daemon/cli/chart.hpp"
 #include "daemon/cli/database.hpp"
 #include "daemon/counting/stream_driver.hpp"
 #include "tracker/period_close.hpp"
@@ -12,7 +15,28 @@ namespace {
 using namespace std::chrono_literals;
 using tracker::PeriodClose;
 
-int summary(const DatabaseOptions& options) {
+// What a glance takes in, and a terminal of 80 columns.
+constexpr int kChartedPeriods = 16;
+constexpr int kChartColumns = 40;
+
+struct SummaryOptions : DatabaseOptions {
+  explicit SummaryOptions(CLI::App& command) : DatabaseOptions(command) {
+    command.add_flag("--chart", chart, "Draw the last closed periods below, as on a terminal");
+  }
+  bool chart = false;
+};
+
+/// Requests of the last closed periods and of the open one, oldest first.
+void print_last_periods(const std::vector<tracker::Report>& newest_first, const db::Summary& open) {
+  std::vector<Bar> bars;
+  for (auto report = newest_first.rbegin(); report != newest_first.rend(); ++report)
+    bars.push_back({std::to_string(report->period) + "  " + time_text(report->ended_at_us), report->allowed});
+  bars.push_back({std::to_string(open.period) + "  open", open.allowed});
+  std::cout << "\nallowed requests by period\n";
+  print_chart(std::cout, bars, kChartColumns);
+}
+
+int summary(const SummaryOptions& options) {
   Database database(options.flags.load().now(), Database::Need::schema);
   const db::Summary open = database.wait("read the open period", database.store().summary());
   if (options.json()) {
@@ -24,6 +48,9 @@ int summary(const DatabaseOptions& options) {
              std::to_string(open.replicas), open.allowed, open.denied, std::to_string(open.unique_workspaces),
              std::to_string(open.unique_users)});
   table.print(std::cout);
+  if (options.chart || ::isatty(STDOUT_FILENO) == 1)
+    print_last_periods(database.wait("read the reports", database.store().reports(kChartedPeriods, std::nullopt)),
+                       open);
   for (const std::string& replica : open.missing_replicas)
     std::cerr << "not heard of lately, its latest events may be missing: replica " << printable(replica) << '\n';
   return 0;
@@ -127,7 +154,7 @@ int report(const ReportOptions& options) {
 
 void add_period_commands(CommandLine& line) {
   add_work(line, line.app, "summary", "Print the figures of the open period, over all replicas",
-           {"summary", "summary --output json"}, summary);
+           {"summary", "summary --chart", "summary --output json"}, summary);
   add_work(line, line.app, "report", "Print the reports of closed periods, or close the open one",
            {"report", "report --close", "report --period 42 --output json"}, report);
 }

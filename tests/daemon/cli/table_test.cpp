@@ -4,6 +4,8 @@
 
 #include <sstream>
 
+#include "daemon/cli/chart.hpp"
+
 namespace tally::daemon::cli {
 namespace {
 
@@ -20,6 +22,20 @@ TEST(Table, LetsNoStoredTextCommandTheTerminal) {
   EXPECT_EQ(printable("a\x1b[2Jb\n\x7f"), "a\\x1b[2Jb\\x0a\\x7f");
   EXPECT_EQ(printable("\u009b2J"), "\\x9b2J");
   EXPECT_EQ(printable("źdźbło ü"), "źdźbło ü");
+}
+
+TEST(Chart, DrawsTheLargestFullAndNothingThatIsSomethingAsNothing) {
+  std::ostringstream out;
+  print_chart(out, {{"1", "0"}, {"10", "1"}, {"11", "500"}, {"12", "1000"}}, 2);
+  EXPECT_EQ(out.str(), "1   0\n10  ▏ 1\n11  █ 500\n12  ██ 1000\n");
+}
+
+TEST(Chart, OfNothingIsNothingAndTakesSumsOfAnyLength) {
+  std::ostringstream out;
+  print_chart(out, {}, 10);
+  print_chart(out, {{"a", "0"}}, 10);
+  print_chart(out, {{"a", "340282366920938463463374607431768211455"}}, 1);
+  EXPECT_EQ(out.str(), "a  0\na  █ 340282366920938463463374607431768211455\n");
 }
 
 TEST(Times, AreShownInUtc) {
