@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Three replicas, one database, a small day with retries, one kill -9, two closes: are the figures right?
+"""Three replicas, one database, a small day with retries, one kill -9, two closes, a collector that fails: are the figures right?
 
 usage: script/demo.py TALLYD [--seed N]
 """
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 import uuid
 
 API = "/api/v1/boundary-usage"
@@ -31,11 +32,11 @@ class Failed(Exception):
 
 
 class Replica:
-    def __init__(self, name, tallyd, directory, database_url=None):
+    def __init__(self, name, tallyd, directory, report_url, database_url=None):
         self.name = name
         self.state = directory / name
         self.log = directory / f"{name}.log"
-        self.command = [tallyd, "serve", "--state-dir", str(self.state), "--listen", "127.0.0.1:0", "--period", "0", "--flush-interval", "200ms", "--log-format", "json"]
+        self.command = [tallyd, "serve", "--state-dir", str(self.state), "--listen", "127.0.0.1:0", "--period", "0", "--flush-interval", "200ms", "--log-format", "json", "--report-url", report_url]
         if database_url:
             self.command += ["--database-url", database_url]
         self.process = None
@@ -69,6 +70,24 @@ class Replica:
                 raise Failed(f"replica {self.name} did not stop in time") from None
         self.address = None
         return self.process.returncode if self.process else 0
+
+
+class Collector:
+    """script/collector as a process of its own: where the replicas post their reports."""
+
+    def __init__(self):
+        script = pathlib.Path(__file__).resolve().parent / "collector"
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), "--listen", "127.0.0.1:0", "--quiet"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self.url = self.process.stdout.readline().split()[-1]
+
+    def call(self, path, body=None):
+        with urllib.request.urlopen(self.url + path, json.dumps(body).encode() if body else None, timeout=20) as answer:
+            return json.loads(answer.read())
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
 
 
 class Books:
@@ -110,9 +129,11 @@ class Demo:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="tallyd-demo-", dir="/tmp"))
         self.directory.chmod(0o755)
         self.replicas = []
+        self.collector = Collector()
         self.token = None
         self.began = self.stepped = time.monotonic()
         self.wrong = []
+        self.reports = {}
 
     def step(self, text):
         now = time.monotonic()
@@ -142,16 +163,18 @@ class Demo:
         hours = [self.hour(n) for n in range(HOURS)]
         self.send(hours[:8], first)
         self.kill_one_in_the_middle(hours[8:14], first)
+        self.collector.call("/control", {"path": "/reports", "next": ["fail", "accept_then_reset"]})
         self.close(first)
         self.send(hours[14:], second)
         self.send_a_cloud_event(second)
         self.close(second)
+        self.show_delivery()
         self.show_ledger()
         self.show_metrics()
         self.stop()
 
     def start_replicas(self):
-        first = Replica("a", self.tallyd, self.directory)
+        first = Replica("a", self.tallyd, self.directory, self.collector.url + "/reports")
         self.replicas.append(first)
         first.start()
         self.step("replica a listens; it makes a PostgreSQL of its own")
@@ -159,7 +182,7 @@ class Demo:
         self.step("the schema is there, a token is made")
         url = self.builtin_url(first.state)
         for name in REPLICAS[1:]:
-            replica = Replica(name, self.tallyd, self.directory, url)
+            replica = Replica(name, self.tallyd, self.directory, self.collector.url + "/reports", url)
             self.replicas.append(replica)
             replica.start()
         self.step(f"replicas {', '.join(REPLICAS[1:])} listen; all three share that database")
@@ -267,6 +290,24 @@ class Demo:
         self.check("replicas that contributed", report.get("replicas"), len(REPLICAS))
         answers = {self.call(other, "POST", f"{API}/reports", {"period": summary["period"]}) for other in self.replicas}
         self.check("the same report from every replica", answers == {(200, data)}, True)
+        self.reports[f"{report['cluster_id']}/{report['period']}"] = data.decode()
+
+    def show_delivery(self):
+        """The collector failed once and once broke off behind a report that it had taken: it has each report all the same, under
+        its key and with the bytes that the API answers."""
+        taken = {}
+
+        def delivered():
+            taken.update(self.collector.call("/received")["reports"])
+            return set(self.reports) <= set(taken)
+
+        try:
+            until(delivered, "the collector has the reports", 30)
+        except Failed:
+            pass  # the check below says what is missing
+        for key, entry in taken.items():
+            self.step(f"the collector has report {key}, sent {entry['times']} time{'' if entry['times'] == 1 else 's'}")
+        self.check("reports at the collector are those of the API", {key: entry["bodies"] for key, entry in taken.items()} == {key: [body] for key, body in self.reports.items()}, True)
 
     def show_ledger(self):
         """Everything that was ever acknowledged is reported, refused as a duplicate, or still to come; nothing else."""
@@ -304,6 +345,7 @@ class Demo:
                 replica.end(signal.SIGTERM)
             except Failed as failure:
                 print(f"demo: {failure}", file=sys.stderr)
+        self.collector.end()
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
