@@ -26,14 +26,12 @@ bool may_touch(const PreparedSubject& actor, CustomRoleOp op, const CustomRole& 
 }
 
 /// `*` as a type has no actions that could be checked.
-std::optional<Refusal> check_words_of(const std::vector<Permission>& permissions) {
-  for (const Permission& permission : permissions) {
-    const auto type = find_type(permission.resource_type);
-    if (!type) return Refusal::invalid_resource;
-    if (*type == Type::any || permission.action == "*") continue;
-    const auto action = find_action(permission.action);
-    if (!action || !has_action(*type, *action)) return Refusal::invalid_action;
-  }
+std::optional<Refusal> known_words(const Permission& permission) {
+  const auto type = find_type(permission.resource_type);
+  if (!type) return Refusal::invalid_resource;
+  if (*type == Type::any || permission.action == "*") return std::nullopt;
+  const auto action = find_action(permission.action);
+  if (!action || !has_action(*type, *action)) return Refusal::invalid_action;
   return std::nullopt;
 }
 
@@ -43,6 +41,19 @@ std::optional<Refusal> check_grant(const PreparedSubject& actor, const Permissio
   // Without an owner: what the actor may do with its own things does not help.
   const Object anything{TypeWord(permission.resource_type), {}, {}, org};
   if (!decide(actor, ActionWord(permission.action), anything).allowed) return Refusal::escalation;
+  return std::nullopt;
+}
+
+/// The first refusal of a permission in the list.
+template <class Check>
+std::optional<Refusal> check_each(const std::vector<Permission>& list, std::string_view name, PermissionPlace* place,
+                                  Check check) {
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const std::optional<Refusal> refusal = check(list[i]);
+    if (!refusal) continue;
+    if (place) *place = {name, i};
+    return refusal;
+  }
   return std::nullopt;
 }
 
@@ -75,20 +86,23 @@ std::string_view word(CustomRoleRefusal refusal) noexcept {
 }
 
 std::optional<CustomRoleRefusal> check_custom_role(const PreparedSubject& actor, CustomRoleOp op,
-                                                   const CustomRole& role) {
+                                                   const CustomRole& role, PermissionPlace* place) {
   if (role.org.empty() || role.org == kNilId) return Refusal::org_required;
   if (!may_touch(actor, op, role)) return Refusal::forbidden;
   if (op == CustomRoleOp::delete_) return std::nullopt;
   if (!role.is_system && is_reserved_role_name(role.name)) return Refusal::reserved_name;
-  if (!role.site.empty() || !role.user.empty()) return Refusal::mixed_levels;
-  if (!role.member.empty() && !role.is_system) return Refusal::member_permissions;
-  if (const auto refusal = check_words_of(role.in_org)) return refusal;
-  if (const auto refusal = check_words_of(role.member)) return refusal;
+  const auto refuse_first = [place](Refusal refusal, std::string_view list) {
+    if (place) *place = {list, 0};
+    return refusal;
+  };
+  if (!role.site.empty()) return refuse_first(Refusal::mixed_levels, "site");
+  if (!role.user.empty()) return refuse_first(Refusal::mixed_levels, "user");
+  if (!role.member.empty() && !role.is_system) return refuse_first(Refusal::member_permissions, "member");
+  if (const auto refusal = check_each(role.in_org, "in_org", place, known_words)) return refusal;
+  if (const auto refusal = check_each(role.member, "member", place, known_words)) return refusal;
   if (role.is_system) return std::nullopt;
-  for (const Permission& permission : role.in_org) {
-    if (const auto refusal = check_grant(actor, permission, role.org)) return refusal;
-  }
-  return std::nullopt;
+  return check_each(role.in_org, "in_org", place,
+                    [&](const Permission& permission) { return check_grant(actor, permission, role.org); });
 }
 
 Role to_role(const CustomRole& role) {

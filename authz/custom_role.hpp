@@ -37,9 +37,16 @@ enum class CustomRoleRefusal : std::uint8_t {
 };
 std::string_view word(CustomRoleRefusal refusal) noexcept;
 
+/// The permission that is at fault: its list as `CustomRole` names it, and its place there.
+struct PermissionPlace {
+  std::string_view list;
+  std::size_t at = 0;
+};
+
 /// What forbids it, or nothing. The checks run in the order of the enum, permission by permission from `negative` on.
+/// `place`, if given, receives which permission is refused; its list stays empty when it is none of them.
 std::optional<CustomRoleRefusal> check_custom_role(const PreparedSubject& actor, CustomRoleOp op,
-                                                   const CustomRole& role);
+                                                   const CustomRole& role, PermissionPlace* place = nullptr);
 
 /// As a role that subjects can hold.
 Role to_role(const CustomRole& role);

@@ -38,7 +38,7 @@ class Question {
         action_(action),
         object_(object),
         org_(object.any_org ? nullptr : subject.find_org(object.org)),
-        owned_(object.owner == subject.id) {}
+        owned_(detail::same_id(object.owner, subject.id)) {}
 
   Reason ask_roles() const {
     return ask(subject_.role_site, subject_.role_user, &OrgLevels::role_org, &OrgLevels::role_member);

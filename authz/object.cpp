@@ -1,8 +1,8 @@
 #include "authz/object.hpp"
 
-#include <xxhash.h>
-
 #include <algorithm>
+
+#include "authz/detail/id_hash.hpp"
 
 namespace tally::authz {
 namespace {
@@ -12,7 +12,7 @@ constexpr std::size_t kWalked = 32;
 }  // namespace
 
 std::uint64_t hash_id(std::string_view id) noexcept {
-  return XXH3_64bits(id.data(), id.size());
+  return detail::id_hash(id);
 }
 
 IdSet::IdSet(std::vector<std::string> ids) : texts_(std::move(ids)) {
@@ -20,7 +20,7 @@ IdSet::IdSet(std::vector<std::string> ids) : texts_(std::move(ids)) {
   texts_.erase(std::unique(texts_.begin(), texts_.end()), texts_.end());
   for (const std::string& text : texts_) {
     hashed_.push_back({hash_id(text), text});
-    mark(hashed_.back().hash);
+    filter_.mark(hashed_.back().hash);
   }
   std::sort(hashed_.begin(), hashed_.end(), [](const HashedId& a, const HashedId& b) { return a.hash < b.hash; });
 }
@@ -29,7 +29,7 @@ bool IdSet::search(HashedId id) const noexcept {
   auto at = std::lower_bound(hashed_.begin(), hashed_.end(), id.hash,
                              [](const HashedId& each, std::uint64_t hash) { return each.hash < hash; });
   for (; at != hashed_.end() && at->hash == id.hash; ++at) {
-    if (at->text == id.text) return true;
+    if (detail::same_id(at->text, id.text)) return true;
   }
   return false;
 }
@@ -48,6 +48,7 @@ void Acl::set(std::string_view who, std::span<const std::string_view> actions) {
     return;
   }
   marks_ |= mark(hash);
+  filter_.mark(hash);
   hashes_.insert(hashes_.begin() + static_cast<std::ptrdiff_t>(at), hash);
   entries_.insert(entries_.begin() + static_cast<std::ptrdiff_t>(at), std::move(entry));
 }
@@ -71,18 +72,18 @@ bool Acl::grants(const Entry& entry, ActionWord action) const noexcept {
 bool Acl::grants(HashedId who, ActionWord action) const noexcept {
   if ((marks_ & mark(who.hash)) == 0) return false;
   for (std::size_t at = first_of(who.hash); at < hashes_.size() && hashes_[at] == who.hash; ++at) {
-    if (entries_[at].who == who.text) return grants(entries_[at], action);
+    if (detail::same_id(entries_[at].who, who.text)) return grants(entries_[at], action);
   }
   return false;
 }
 
 bool Acl::grants_any(const IdSet& ids, ActionWord action) const noexcept {
+  if (!filter_.may_meet(ids.filter())) return false;
   if (ids.size() < hashes_.size() / 4) {
     return std::any_of(ids.begin(), ids.end(), [&](const HashedId& id) { return grants(id, action); });
   }
   for (std::size_t i = 0; i < hashes_.size(); ++i) {
-    if (ids.may_contain(hashes_[i]) && ids.contains({hashes_[i], entries_[i].who}) && grants(entries_[i], action))
-      return true;
+    if (ids.contains({hashes_[i], entries_[i].who}) && grants(entries_[i], action)) return true;
   }
   return false;
 }

@@ -28,7 +28,24 @@ struct HashedId {
 };
 std::uint64_t hash_id(std::string_view id) noexcept;
 
-/// Ids that are looked up often, most of the time in vain: a small table of bits answers most of it.
+/// One bit of 512 for each hash of a set: says at once, most of the time, that something is not in it.
+class HashFilter {
+ public:
+  void mark(std::uint64_t hash) noexcept { words_[hash % kBits / 64] |= std::uint64_t{1} << (hash % 64); }
+  bool may_contain(std::uint64_t hash) const noexcept { return (words_[hash % kBits / 64] >> (hash % 64) & 1) != 0; }
+  /// False: the two sets have nothing in common.
+  bool may_meet(const HashFilter& other) const noexcept {
+    std::uint64_t common = 0;
+    for (std::size_t i = 0; i < words_.size(); ++i) common |= words_[i] & other.words_[i];
+    return common != 0;
+  }
+
+ private:
+  static constexpr std::uint64_t kBits = 512;
+  std::array<std::uint64_t, kBits / 64> words_{};
+};
+
+/// Ids that are looked up often, most of the time in vain.
 class IdSet {
  public:
   IdSet() = default;
@@ -38,19 +55,17 @@ class IdSet {
   IdSet(const IdSet&) = delete;  // the views point into this one's texts
   IdSet& operator=(const IdSet&) = delete;
 
-  bool may_contain(std::uint64_t hash) const noexcept { return (bits_[hash % kBits / 64] >> (hash % 64) & 1) != 0; }
-  bool contains(HashedId id) const noexcept { return may_contain(id.hash) && search(id); }
+  bool contains(HashedId id) const noexcept { return filter_.may_contain(id.hash) && search(id); }
+  const HashFilter& filter() const noexcept { return filter_; }
   const std::vector<std::string>& texts() const noexcept { return texts_; }  ///< sorted
   std::size_t size() const noexcept { return hashed_.size(); }
   auto begin() const noexcept { return hashed_.begin(); }
   auto end() const noexcept { return hashed_.end(); }
 
  private:
-  static constexpr std::uint64_t kBits = 512;
-  void mark(std::uint64_t hash) noexcept { bits_[hash % kBits / 64] |= std::uint64_t{1} << (hash % 64); }
   bool search(HashedId id) const noexcept;
 
-  std::array<std::uint64_t, kBits / 64> bits_{};
+  HashFilter filter_;
   std::vector<HashedId> hashed_;  // sorted by hash
   std::vector<std::string> texts_;
 };
@@ -79,7 +94,8 @@ class Acl {
 
   static std::uint64_t mark(std::uint64_t hash) noexcept { return std::uint64_t{1} << (hash >> 58); }
 
-  std::uint64_t marks_ = 0;            // of all hashes
+  std::uint64_t marks_ = 0;            // of all hashes: the first word that a look-up needs
+  HashFilter filter_;                  // the same, finer: for whole sets
   std::vector<std::uint64_t> hashes_;  // sorted
   std::vector<Entry> entries_;         // in the order of their hashes
 };

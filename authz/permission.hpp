@@ -102,14 +102,17 @@ constexpr void each_permission(std::string_view table, Take take) {
 
 template <Literal Table>
 consteval auto parse_table() {
+  // A copy: that the address of a template's argument is not null is no constant for GCC 12's UBSan.
   constexpr std::size_t count = [] {
+    const Literal table = Table;
     std::size_t n = 0;
-    each_permission(Table.view(), [&n](KnownPermission) { ++n; });
+    each_permission(table.view(), [&n](KnownPermission) { ++n; });
     return n;
   }();
+  const Literal table = Table;
   std::array<KnownPermission, count> permissions{};
   std::size_t n = 0;
-  each_permission(Table.view(), [&](KnownPermission permission) { permissions[n++] = permission; });
+  each_permission(table.view(), [&](KnownPermission permission) { permissions[n++] = permission; });
   return permissions;
 }
 

@@ -1,7 +1,5 @@
 #include "authz/subject.hpp"
 
-#include <xxhash.h>
-
 #include <algorithm>
 
 #include "authz/detail/gathered_level.hpp"

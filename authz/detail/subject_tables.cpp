@@ -2,10 +2,6 @@
 
 namespace tally::authz::detail {
 
-std::size_t TextHash::operator()(std::string_view text) const noexcept {
-  return hash_id(text);
-}
-
 AllowIndex::AllowIndex(const AllowList& list) {
   for (const AllowEntry& entry : list) {
     if (is_everything(entry)) {

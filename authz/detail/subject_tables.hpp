@@ -9,6 +9,7 @@
 
 #include "authz/allow_list.hpp"
 #include "authz/catalog.hpp"
+#include "authz/detail/id_hash.hpp"
 #include "authz/object.hpp"
 
 /// A subject as a decision reads it: for every level one bit per (type, action) for yes and one for no.
@@ -64,13 +65,8 @@ class AllowIndex {
   std::vector<AllowEntry> by_id_;  // sorted by id
 };
 
-struct TextHash {
-  using is_transparent = void;
-  using is_avalanching = void;
-  std::size_t operator()(std::string_view text) const noexcept;
-};
 template <class Value>
-using TextMap = boost::unordered_flat_map<std::string, Value, TextHash, std::equal_to<>>;
+using TextMap = boost::unordered_flat_map<std::string, Value, TextHash, SameText>;
 
 struct SubjectTables {
   std::string id;
