@@ -150,6 +150,7 @@ class App {
         store_(pool_),
         report_delivery_(pool_),
         tokens_(pool_),
+        directory_of_users_(pool_),
         book_((config.state_dir / "rights.json").string(), clock_),
         server_(server_options(config), clock_, metrics_.http),
         intake_(shard_executors(), counting_.get_executor(), {.ids = 4'000'000 / config.threads}),
@@ -167,23 +168,29 @@ class App {
                 .period = config.period,
                 .registered_mark = (config.state_dir / "registered").string()},
                store_, flusher_, drainer_, disk_thread_, metrics_.reports),
-        rights_(counting_.get_executor(), tokens_, book_, disk_thread_),
+        rights_(counting_.get_executor(), tokens_, book_, disk_thread_, clock_),
         schema_(counting_.get_executor(), pool_),
         upkeep_(counting_.get_executor(), store_, retention(config)),
         watch_(counting_.get_executor(), store_, flusher_, drainer_, metrics_.ledger, metrics_.ingest),
         reporter_(make_reporter()),
         keys_(config.dedup_window, kRememberedKeys),
         sequences_(kRememberedSessions),
-        gate_(book_, tokens_, clock_, metrics_.authz, disk_thread_, config.rate_limit_per_second),
+        gate_(book_, rights_, tokens_, directory_of_users_, clock_, metrics_.authz, disk_thread_,
+              config.rate_limit_per_second),
         context_{intake_,
                  heart_,
                  keys_,
                  sequences_,
                  store_,
+                 tokens_,
+                 directory_of_users_,
+                 book_,
+                 rights_,
                  clock_,
                  metrics_.registry,
                  metrics_.ingest,
                  metrics_.reports,
+                 metrics_.authz,
                  [this] { return checks(); },
                  [this] { return own_share(); },
                  traffic_,
@@ -400,6 +407,7 @@ class App {
   db::PgStore store_;
   db::ReportDelivery report_delivery_;
   db::TokenStore tokens_;
+  db::Directory directory_of_users_;
   TokenBook book_;
   http::Server server_;
   Intake intake_;

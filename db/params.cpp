@@ -75,6 +75,10 @@ Params& Params::text(std::string_view value) {
   return add(detail::kText, kBinary, [&](std::string& out) { out.append(value); });
 }
 
+Params& Params::literal(std::string_view value) {
+  return add(0, kText, [&](std::string& out) { out.append(value); });
+}
+
 Params& Params::jsonb(std::string_view json) {
   return add(detail::kJsonb, kBinary, [&](std::string& out) {
     out.push_back(1);  // version of the binary format

@@ -19,6 +19,8 @@ class Params {
   Params& boolean(bool value);
   Params& float8(double value);
   Params& text(std::string_view value);
+  /// In PostgreSQL's text format, of the type that the statement gives it (`$1::uuid`).
+  Params& literal(std::string_view value);
   Params& jsonb(std::string_view json);
   Params& bytea(std::span<const std::uint8_t> value);
   Params& numeric(tracker::Sum value);

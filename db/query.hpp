@@ -12,7 +12,7 @@ namespace tally::db {
 /// One SQL text with a name, which labels metrics.
 struct Query {
   std::string_view name;
-  std::string_view sql;  ///< constant text; every name in it is qualified with `tallyd.`
+  std::string_view sql;  ///< outlives the call; every name in it is qualified with `tallyd.`
   /// A read, or a write that is the same done twice: may be sent again after a lost connection.
   bool repeatable = false;
 };

@@ -2,20 +2,17 @@
 
 #include <algorithm>
 
-#include "db/detail/on_pool.hpp"
+#include "db/detail/directory_rows.hpp"
+#include "db/detail/rights.hpp"
 
 namespace tally::db {
 namespace asio = boost::asio;
-using namespace std::chrono_literals;
 using tracker::Errc;
 using tracker::Result;
 
 namespace {
 
-constexpr std::chrono::milliseconds kTimeout = 5s;
-
-// Every change takes the version row first: versions become visible in their own order, so that nobody who asks for
-// what came after N can miss a change that commits later with a number below N.
+constexpr std::chrono::milliseconds kTimeout = detail::kRightsTimeout;
 
 constexpr Query kCreateToken{"create_token", R"sql(
   WITH v AS (UPDATE tallyd.rights_version SET version = version + 1 WHERE one RETURNING version),
@@ -24,7 +21,10 @@ constexpr Query kCreateToken{"create_token", R"sql(
                                    agent_template, agent_version, agent_task, no_user_data, scopes, allow_list, name,
                                    created_by, expires_at, version)
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, v.version FROM v
-     WHERE $5::uuid IS NULL OR EXISTS (SELECT FROM tallyd.users u WHERE u.id = $5)
+     WHERE ($5::uuid IS NULL OR EXISTS (SELECT FROM tallyd.users u WHERE u.id = $5))
+       AND ($17::bigint IS NULL
+            OR $17 > (SELECT count(*) FROM tallyd.api_tokens t WHERE t.owner_id = $5 AND t.revoked_at IS NULL
+                         AND (t.expires_at IS NULL OR t.expires_at > now())))
     ON CONFLICT (id) DO NOTHING
     RETURNING id, created_at, version),
   note AS (
@@ -35,10 +35,10 @@ constexpr Query kCreateToken{"create_token", R"sql(
   SELECT made.created_at, made.version FROM made
 )sql"};
 
-constexpr Query kTokenOrUserExists{"token_or_user_exists", R"sql(
-  SELECT EXISTS (SELECT FROM tallyd.api_tokens WHERE id = $1)
+constexpr Query kWhyNoToken{"why_no_token", R"sql(
+  SELECT EXISTS (SELECT FROM tallyd.api_tokens WHERE id = $1), EXISTS (SELECT FROM tallyd.users WHERE id = $2)
 )sql",
-                                   true};
+                            true};
 
 #define TALLY_TOKEN_COLUMNS                                                                                            \
   "id, secret_sha256, kind, system_subject, user_id, agent_workspace, agent_owner, agent_template, agent_version, "    \
@@ -57,6 +57,10 @@ constexpr Query kListTokens{"list_tokens",
 constexpr Query kChangedTokens{
     "changed_tokens", "SELECT " TALLY_TOKEN_COLUMNS " FROM tallyd.api_tokens WHERE version > $1 ORDER BY version",
     true};
+
+constexpr std::string_view kPageOfTokens = "SELECT " TALLY_TOKEN_COLUMNS R"sql( FROM tallyd.api_tokens
+   WHERE ($3 OR (revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())))
+     AND ($1 = '' OR (created_at, id) < (SELECT b.created_at, b.id FROM tallyd.api_tokens b WHERE b.id = $1)) AND )sql";
 #undef TALLY_TOKEN_COLUMNS
 
 constexpr Query kRevokeToken{"revoke_token", R"sql(
@@ -71,7 +75,8 @@ constexpr Query kRevokeToken{"revoke_token", R"sql(
 )sql"};
 
 constexpr Query kTouchTokens{"touch_tokens", R"sql(
-  UPDATE tallyd.api_tokens SET last_used_at = now() WHERE id = ANY ($1)
+  UPDATE tallyd.api_tokens t SET last_used_at = now()
+    FROM (SELECT id FROM tallyd.api_tokens WHERE id = ANY ($1) FOR NO KEY UPDATE SKIP LOCKED) q WHERE t.id = q.id
 )sql"};
 
 constexpr Query kRightsVersion{"rights_version", R"sql(
@@ -79,56 +84,15 @@ constexpr Query kRightsVersion{"rights_version", R"sql(
 )sql",
                                true};
 
-constexpr Query kChangedUsers{"changed_users", R"sql(
-  SELECT id, username, email, roles, version FROM tallyd.users WHERE version > $1 ORDER BY version
-)sql",
-                              true};
-
 constexpr Query kDeletedUsers{"deleted_users", R"sql(
   SELECT id FROM tallyd.users_deleted WHERE version > $1 ORDER BY version
 )sql",
                               true};
 
-constexpr Query kPutUser{"put_user", R"sql(
-  WITH v AS (UPDATE tallyd.rights_version SET version = version + 1 WHERE one RETURNING version),
-  before AS (SELECT EXISTS (SELECT FROM tallyd.users WHERE id = $1) AS there),
-  put AS (
-    INSERT INTO tallyd.users AS u (id, username, email, roles, version)
-    SELECT $1, $2, $3, $4, v.version FROM v
-    ON CONFLICT (id) DO UPDATE SET username = excluded.username, email = excluded.email, roles = excluded.roles,
-                                   updated_at = now(), version = excluded.version
-    RETURNING id),
-  back AS (DELETE FROM tallyd.users_deleted d USING put WHERE d.id = put.id),
-  note AS (
-    INSERT INTO tallyd.audit_log (actor, action, object, detail)
-    SELECT $5, 'put_user', put.id::text, jsonb_build_object('username', $2::text, 'roles', $4::text[]) FROM put)
-  SELECT NOT before.there FROM before
-)sql"};
-
-constexpr Query kFindUser{"find_user", R"sql(
-  SELECT id, username, email, roles, version FROM tallyd.users WHERE id = $1
+constexpr Query kDeletedRoles{"deleted_roles", R"sql(
+  SELECT organization_id, name FROM tallyd.custom_roles_deleted WHERE version > $1 ORDER BY version
 )sql",
-                          true};
-
-constexpr Query kListUsers{"list_users", R"sql(
-  SELECT id, username, email, roles, version FROM tallyd.users ORDER BY lower(username)
-)sql",
-                           true};
-
-constexpr Query kDeleteUser{"delete_user", R"sql(
-  WITH v AS (UPDATE tallyd.rights_version SET version = version + 1
-              WHERE one AND EXISTS (SELECT FROM tallyd.users WHERE id = $1) RETURNING version),
-  gone AS (DELETE FROM tallyd.users u USING v WHERE u.id = $1 RETURNING u.id),
-  mark AS (
-    INSERT INTO tallyd.users_deleted (id, version) SELECT gone.id, v.version FROM gone, v
-    ON CONFLICT (id) DO UPDATE SET version = excluded.version, deleted_at = now()),
-  tokens AS (
-    UPDATE tallyd.api_tokens t SET revoked_at = now(), version = v.version FROM v
-     WHERE t.user_id = $1 AND t.revoked_at IS NULL),
-  note AS (
-    INSERT INTO tallyd.audit_log (actor, action, object) SELECT $2, 'delete_user', gone.id::text FROM gone)
-  SELECT count(*) FROM gone
-)sql"};
+                              true};
 
 constexpr std::string_view kKinds[] = {"user", "system", "agent"};
 
@@ -172,27 +136,23 @@ std::vector<Token> tokens_in(const Rows& rows) {
   return tokens;
 }
 
-User user_at(const Rows& rows, int row) {
-  User user;
-  user.id = rows.uuid(row, 0);
-  user.username = rows.text(row, 1);
-  user.email = rows.text(row, 2);
-  user.roles = rows.texts(row, 3);
-  user.version = rows.integer(row, 4);
-  return user;
-}
-
-std::vector<User> users_in(const Rows& rows) {
-  std::vector<User> users;
-  for (int i = 0; i < rows.size(); ++i) users.push_back(user_at(rows, i));
-  return users;
-}
-
 Params& add(Params& params, const std::optional<tracker::Uuid>& id) {
   return id ? params.uuid(*id) : params.null_uuid();
 }
 
-asio::awaitable<Result<Token>> run_create(Pool& pool, Token token, std::string actor) {
+/// Why nothing was made.
+asio::awaitable<Result<Token>> run_why_not(Pool& pool, Token token) {
+  Params params;
+  params.text(token.id);
+  add(params, token.user_id);
+  const Result<Rows> rows = co_await pool.fetch(kWhyNoToken, params, kTimeout);
+  if (!rows) co_return rows.error();
+  if (rows->boolean(0, 0)) co_return Errc::conflict;
+  co_return token.user_id && !rows->boolean(0, 1) ? Errc::not_found : Errc::overloaded;
+}
+
+asio::awaitable<Result<Token>> run_create(Pool& pool, Token token, std::string actor,
+                                          std::optional<std::int64_t> most_of_owner) {
   Params params;
   params.text(token.id).bytea(token.secret_sha256).text(word(token.kind)).text(token.system_subject);
   add(params, token.user_id);
@@ -210,14 +170,15 @@ asio::awaitable<Result<Token>> run_create(Pool& pool, Token token, std::string a
     params.timestamptz(*token.expires_at_us);
   else
     params.null_timestamptz();
-  Result<Rows> rows = co_await pool.fetch(kCreateToken, params, kTimeout);
+  if (most_of_owner)
+    params.int8(*most_of_owner);
+  else
+    params.null_int8();
+  Result<Rows> rows = co_await detail::change_rights(pool, kCreateToken, std::move(params));
   if (!rows) co_return rows.error();
   if (rows->empty()) {
-    Params id;
-    id.text(token.id);
-    Result<Rows> taken = co_await pool.fetch(kTokenOrUserExists, id, kTimeout);
-    if (!taken) co_return taken.error();
-    co_return taken->boolean(0, 0) ? Errc::conflict : Errc::not_found;
+    Result<Token> why = co_await run_why_not(pool, std::move(token));
+    co_return why;
   }
   token.created_by = std::move(actor);
   token.created_at_us = rows->timestamp_us(0, 0);
@@ -242,10 +203,22 @@ asio::awaitable<Result<std::vector<Token>>> run_list(Pool& pool, bool include_en
   co_return tokens_in(*rows);
 }
 
+asio::awaitable<Result<std::vector<Token>>> run_list_page(Pool& pool, TokenPage page) {
+  const std::string sql =
+      std::string(kPageOfTokens) + page.visible.where + " ORDER BY created_at DESC, id DESC LIMIT $2";
+  const Query query{"list_tokens_page", sql, true};
+  Params params;
+  params.text(page.after).int8(page.limit).boolean(page.include_ended);
+  for (const std::string& param : page.visible.params) params.literal(param);
+  Result<Rows> rows = co_await pool.fetch(query, params, kTimeout);
+  if (!rows) co_return rows.error();
+  co_return tokens_in(*rows);
+}
+
 asio::awaitable<Result<void>> run_revoke(Pool& pool, std::string id, std::string actor) {
   Params params;
   params.text(id).text(actor);
-  Result<Rows> rows = co_await pool.fetch(kRevokeToken, params, kTimeout);
+  Result<Rows> rows = co_await detail::change_rights(pool, kRevokeToken, std::move(params));
   if (!rows) co_return rows.error();
   if (!rows->boolean(0, 0)) co_return Errc::not_found;
   co_return Result<void>();
@@ -264,63 +237,38 @@ std::vector<Statement> changes_since(std::int64_t version) {
   Params after;
   after.int8(version);
   // The version first: rows that are read later can only be newer, and are then read again next time.
-  return {{&kRightsVersion, {}}, {&kChangedTokens, after}, {&kChangedUsers, after}, {&kDeletedUsers, after}};
+  return {{&kRightsVersion, {}},   {&kChangedTokens, after},        {&detail::kChangedUsers, after},
+          {&kDeletedUsers, after}, {&detail::kChangedRoles, after}, {&kDeletedRoles, after}};
+}
+
+RightsChanges to_changes(const std::vector<Rows>& results) {
+  RightsChanges changes;
+  changes.version = results[0].integer(0, 0);
+  changes.tokens = tokens_in(results[1]);
+  changes.users = detail::users_in(results[2]);
+  for (int i = 0; i < results[3].size(); ++i) changes.deleted_users.push_back(results[3].uuid(i, 0));
+  changes.roles = detail::roles_in(results[4]);
+  for (int i = 0; i < results[5].size(); ++i) {
+    CustomRole& role = changes.deleted_roles.emplace_back();
+    role.organization = results[5].uuid(i, 0);
+    role.name = results[5].text(i, 1);
+  }
+  return changes;
 }
 
 asio::awaitable<Result<RightsChanges>> run_changes(Pool& pool, std::int64_t since) {
   const std::vector<Statement> statements = changes_since(since);
   Result<std::vector<Rows>> results = co_await pool.transact(statements, kTimeout);
   if (!results) co_return results.error();
-  RightsChanges changes;
-  changes.version = (*results)[0].integer(0, 0);
-  changes.tokens = tokens_in((*results)[1]);
-  changes.users = users_in((*results)[2]);
-  for (int i = 0; i < (*results)[3].size(); ++i) changes.deleted_users.push_back((*results)[3].uuid(i, 0));
-  co_return changes;
-}
-
-asio::awaitable<Result<bool>> run_put_user(Pool& pool, User user, std::string actor) {
-  Params params;
-  params.uuid(user.id).text(user.username).text(user.email).texts(user.roles).text(actor);
-  Result<Rows> rows = co_await pool.fetch(kPutUser, params, kTimeout);
-  if (!rows) {
-    // The unique index on the name is the only constraint that this statement can meet.
-    const bool taken = rows.error() == Errc::data_refused;
-    co_return detail::failed_bool(taken ? make_error_code(Errc::conflict) : rows.error());
-  }
-  co_return rows->boolean(0, 0);
-}
-
-asio::awaitable<Result<std::optional<User>>> run_find_user(Pool& pool, tracker::Uuid id) {
-  Params params;
-  params.uuid(id);
-  Result<Rows> rows = co_await pool.fetch(kFindUser, params, kTimeout);
-  if (!rows) co_return rows.error();
-  if (rows->empty()) co_return std::optional<User>();
-  co_return std::optional<User>(user_at(*rows, 0));
-}
-
-asio::awaitable<Result<std::vector<User>>> run_list_users(Pool& pool) {
-  Result<Rows> rows = co_await pool.fetch(kListUsers, {}, kTimeout);
-  if (!rows) co_return rows.error();
-  co_return users_in(*rows);
-}
-
-asio::awaitable<Result<void>> run_delete_user(Pool& pool, tracker::Uuid id, std::string actor) {
-  Params params;
-  params.uuid(id).text(actor);
-  Result<Rows> rows = co_await pool.fetch(kDeleteUser, params, kTimeout);
-  if (!rows) co_return rows.error();
-  if (rows->integer(0, 0) == 0) co_return Errc::not_found;
-  co_return Result<void>();
+  co_return to_changes(*results);
 }
 
 }  // namespace
 
 TokenStore::TokenStore(Pool& pool) : pool_(pool) {}
 
-TokenStore::Async<Token> TokenStore::create(Token token, std::string actor) {
-  return detail::on_pool(pool_, run_create(pool_, std::move(token), std::move(actor)));
+TokenStore::Async<Token> TokenStore::create(Token token, std::string actor, std::optional<std::int64_t> most_of_owner) {
+  return detail::on_pool(pool_, run_create(pool_, std::move(token), std::move(actor), most_of_owner));
 }
 
 TokenStore::Async<std::optional<Token>> TokenStore::find(std::string id) {
@@ -329,6 +277,10 @@ TokenStore::Async<std::optional<Token>> TokenStore::find(std::string id) {
 
 TokenStore::Async<std::vector<Token>> TokenStore::list(bool include_ended) {
   return detail::on_pool(pool_, run_list(pool_, include_ended));
+}
+
+TokenStore::Async<std::vector<Token>> TokenStore::list(TokenPage page) {
+  return detail::on_pool(pool_, run_list_page(pool_, std::move(page)));
 }
 
 TokenStore::Async<void> TokenStore::revoke(std::string id, std::string actor) {
@@ -341,22 +293,6 @@ TokenStore::Async<void> TokenStore::touch(std::vector<std::string> ids) {
 
 TokenStore::Async<RightsChanges> TokenStore::changes(std::int64_t since) {
   return detail::on_pool(pool_, run_changes(pool_, since));
-}
-
-TokenStore::Async<bool> TokenStore::put_user(User user, std::string actor) {
-  return detail::on_pool(pool_, run_put_user(pool_, std::move(user), std::move(actor)));
-}
-
-TokenStore::Async<std::optional<User>> TokenStore::find_user(tracker::Uuid id) {
-  return detail::on_pool(pool_, run_find_user(pool_, id));
-}
-
-TokenStore::Async<std::vector<User>> TokenStore::list_users() {
-  return detail::on_pool(pool_, run_list_users(pool_));
-}
-
-TokenStore::Async<void> TokenStore::delete_user(tracker::Uuid id, std::string actor) {
-  return detail::on_pool(pool_, run_delete_user(pool_, id, std::move(actor)));
 }
 
 }  // namespace tally::db

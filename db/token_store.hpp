@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "db/directory.hpp"
 #include "db/pool.hpp"
 #include "tracker/uuid.hpp"
 
@@ -41,25 +42,30 @@ struct Token {
   std::int64_t version = 0;  ///< rights version of its last change
 };
 
-/// Users with their site roles; organizations come with the directory.
-struct User {
-  tracker::Uuid id;
-  std::string username;
-  std::string email;
-  std::vector<std::string> roles;
-  std::int64_t version = 0;
-};
-
-/// Rights that changed after a version. A user that is gone is in `deleted_users`.
+/// Rights that changed after a version.
 struct RightsChanges {
   std::int64_t version = 0;   ///< everything up to here is included
   std::vector<Token> tokens;  ///< revoked ones too
-  std::vector<User> users;
+  std::vector<User> users;    ///< with what memberships and groups they have now
   std::vector<tracker::Uuid> deleted_users;
+  std::vector<CustomRole> roles;
+  std::vector<CustomRole> deleted_roles;  ///< organization and name alone
 };
 
-/// Tokens and users. Each change raises the one-row rights version, which every heartbeat answers, and writes an audit
-/// line. Executors as `PgStore`.
+/// What the tokens' rows show to `authz::to_sql`. Their ids are no uuids, so that no allow list can name one.
+inline constexpr authz::Table kTokenTable{"api_tokens", "NULL::uuid", "", "owner_id", "", ""};
+
+/// One page of tokens, newest first: those that `visible` admits (its parameters from `kFirstVisibleParam` on), made
+/// before the token `after`, at most `limit`.
+struct TokenPage {
+  authz::SqlCondition visible{"TRUE", {}};
+  std::string after;
+  std::int64_t limit = 100;
+  bool include_ended = false;
+};
+
+/// Tokens, and what changed of all rights. Each change raises the one-row rights version, which every heartbeat
+/// answers, and writes an audit line. Executors as `PgStore`.
 class TokenStore {
  public:
   explicit TokenStore(Pool& pool);
@@ -67,23 +73,19 @@ class TokenStore {
   template <class T>
   using Async = boost::asio::awaitable<tracker::Result<T>>;
 
-  /// `conflict`: the id is taken. `not_found`: a user token for an unknown user. Expiry and the rest as given.
-  Async<Token> create(Token token, std::string actor);
+  /// `conflict`: the id is taken. `not_found`: a user token for an unknown user. `overloaded`: its owner has
+  /// `most_of_owner` good ones already. Expiry and the rest as given.
+  Async<Token> create(Token token, std::string actor, std::optional<std::int64_t> most_of_owner = {});
   Async<std::optional<Token>> find(std::string id);
   /// Newest first, revoked and expired ones only if asked.
   Async<std::vector<Token>> list(bool include_ended = false);
+  Async<std::vector<Token>> list(TokenPage page);
   /// `not_found`; revoking twice is no error.
   Async<void> revoke(std::string id, std::string actor);
+  /// Used just now.
   Async<void> touch(std::vector<std::string> ids);
   /// Everything when `since` is 0.
   Async<RightsChanges> changes(std::int64_t since);
-
-  /// True: created. `conflict`: the username belongs to another user.
-  Async<bool> put_user(User user, std::string actor);
-  Async<std::optional<User>> find_user(tracker::Uuid id);
-  Async<std::vector<User>> list_users();
-  /// Revokes the user's tokens as well. `not_found`.
-  Async<void> delete_user(tracker::Uuid id, std::string actor);
 
  private:
   Pool& pool_;

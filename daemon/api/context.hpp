@@ -8,8 +8,10 @@
 #include "daemon/counting/heart.hpp"
 #include "daemon/counting/intake.hpp"
 #include "daemon/http/route_table.hpp"
+#include "db/directory.hpp"
 #include "db/pg_store.hpp"
 #include "db/token_store.hpp"
+#include "metrics/authz_metrics.hpp"
 #include "metrics/ingest_metrics.hpp"
 #include "metrics/registry.hpp"
 #include "metrics/report_metrics.hpp"
@@ -34,10 +36,15 @@ struct Context {
   tracker::KeyMemory& keys;
   tracker::SequenceWatch& sequences;
   db::PgStore& store;
+  db::TokenStore& tokens;
+  db::Directory& directory;
+  TokenBook& book;
+  RightsSync& rights;
   const tracker::Clock& clock;
   metrics::Registry& registry;
   metrics::IngestMetrics& ingest_metrics;
   metrics::ReportMetrics& report_metrics;
+  metrics::AuthzMetrics& authz_metrics;
   /// For /readyz. Thread-safe.
   std::function<std::vector<Check>()> checks;
   /// Acknowledged here, by this process and by those before it, and not yet known to be in the database. Thread-safe.
@@ -68,6 +75,40 @@ Answer get_report(Context&, http::Request&);
 Answer delete_usage(Context&, http::Request&);
 Answer delete_replica(Context&, http::Request&);
 Answer get_ledger(Context&, http::Request&);
+// users.cpp
+Answer get_users(Context&, http::Request&);
+Answer get_user(Context&, http::Request&);
+Answer put_user(Context&, http::Request&);
+Answer delete_user(Context&, http::Request&);
+// organizations.cpp
+Answer get_organizations(Context&, http::Request&);
+Answer get_organization(Context&, http::Request&);
+Answer put_organization(Context&, http::Request&);
+Answer delete_organization(Context&, http::Request&);
+// members.cpp
+Answer get_members(Context&, http::Request&);
+Answer get_member(Context&, http::Request&);
+Answer put_member(Context&, http::Request&);
+Answer delete_member(Context&, http::Request&);
+// groups.cpp
+Answer get_groups(Context&, http::Request&);
+Answer get_group(Context&, http::Request&);
+Answer put_group(Context&, http::Request&);
+Answer delete_group(Context&, http::Request&);
+// custom_roles.cpp
+Answer get_roles(Context&, http::Request&);
+Answer get_role(Context&, http::Request&);
+Answer put_role(Context&, http::Request&);
+Answer delete_role(Context&, http::Request&);
+// tokens.cpp
+Answer post_token(Context&, http::Request&);
+Answer get_tokens(Context&, http::Request&);
+Answer get_token(Context&, http::Request&);
+Answer delete_token(Context&, http::Request&);
+// authz.cpp
+void post_authz_check(Context&, http::Request&, http::Responder);
+void get_whoami(Context&, http::Request&, http::Responder);
+void get_catalog(Context&, http::Request&, http::Responder);
 // operations.cpp
 void get_healthz(Context&, http::Request&, http::Responder);
 Answer get_readyz(Context&, http::Request&);

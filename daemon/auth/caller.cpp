@@ -1,9 +1,10 @@
 #include "daemon/auth/caller.hpp"
 
+#include <algorithm>
+
 #include "authz/system_subject.hpp"
 
 namespace tally::daemon {
-namespace {
 
 authz::Result<authz::Scope> scope_of(const db::Token& token) {
   std::vector<authz::Scope> scopes;
@@ -38,7 +39,9 @@ authz::Result<authz::Scope> scope_of(const db::Token& token) {
   return whole;
 }
 
-authz::Result<authz::Subject> subject_of(const db::Token& token, const db::User* user) {
+namespace {
+
+authz::Result<authz::Subject> subject_of(const db::Token& token, const db::User* user, const CustomRoles& roles) {
   if (token.kind == db::SubjectKind::system) return authz::system_subject(token.system_subject);
   authz::Subject subject;
   subject.roles.emplace();
@@ -50,10 +53,16 @@ authz::Result<authz::Subject> subject_of(const db::Token& token, const db::User*
   if (!user) return subject;  // deleted: no role grants anything
   std::vector<std::string> names = user->roles;
   names.emplace_back("member");  // which every user has
+  names.insert(names.end(), user->org_roles.begin(), user->org_roles.end());
   for (const std::string& name : names) {
     auto role = authz::expand_role(name);
-    if (role) subject.roles->push_back(std::move(*role));  // one that has vanished grants nothing
+    if (role) {
+      subject.roles->push_back(std::move(*role));
+    } else if (const auto custom = roles.find(name); custom != roles.end()) {
+      subject.roles->push_back(custom->second);
+    }  // one that has vanished grants nothing
   }
+  subject.groups = user->groups;
   return subject;
 }
 
@@ -83,16 +92,56 @@ std::string Caller::name() const {
   return "unknown";
 }
 
-authz::Result<std::shared_ptr<const Caller>> make_caller(const db::Token& token, const db::User* user) {
+std::vector<authz::RoleName> Caller::role_names() const {
+  std::vector<authz::RoleName> names;
+  if (token.kind == db::SubjectKind::system) {
+    if (const auto* system = authz::find_system_subject(token.system_subject))
+      names.push_back({std::string(system->role_name), {}});
+  }
+  if (!user) return names;
+  names.push_back({"member", {}});
+  for (const std::string& role : user->roles) names.push_back({role, {}});
+  for (const std::string& role : user->org_roles)
+    if (auto name = authz::parse_role_name(role)) names.push_back(std::move(*name));
+  return names;
+}
+
+std::string role_key(const db::CustomRole& role) {
+  return role.name + ':' + role.organization.to_string();
+}
+
+std::string permission_text(const authz::Permission& permission) {
+  return (permission.negate ? "-" : "") + permission.resource_type + ':' + permission.action;
+}
+
+authz::Permission parse_permission(std::string_view text) {
+  const bool negate = text.starts_with('-');
+  if (negate) text.remove_prefix(1);
+  const std::size_t colon = std::min(text.find(':'), text.size());
+  return {std::string(text.substr(0, colon)), std::string(text.substr(std::min(colon + 1, text.size()))), negate};
+}
+
+authz::CustomRole to_custom_role(const db::CustomRole& role) {
+  authz::CustomRole custom;
+  custom.name = role.name;
+  custom.org = role.organization.to_string();
+  custom.is_system = role.is_system;
+  for (const std::string& text : role.org_permissions) custom.in_org.push_back(parse_permission(text));
+  for (const std::string& text : role.member_permissions) custom.member.push_back(parse_permission(text));
+  return custom;
+}
+
+authz::Result<std::shared_ptr<const Caller>> make_caller(const db::Token& token, const db::User* user,
+                                                         const CustomRoles& roles) {
   auto scope = scope_of(token);
   if (!scope) return scope.error();
-  auto subject = subject_of(token, user);
+  auto subject = subject_of(token, user, roles);
   if (!subject) return subject.error();
-  authz::AllowList allow_list = scope->allow_list;
-  subject->scope = std::move(*scope);
+  subject->scope = *scope;
   auto prepared = authz::prepare(*subject);
   if (!prepared) return prepared.error();
-  return std::make_shared<const Caller>(token, std::move(*prepared), std::move(allow_list));
+  return std::make_shared<const Caller>(token, user ? std::optional(*user) : std::nullopt, std::move(*prepared),
+                                        std::move(*scope));
 }
 
 }  // namespace tally::daemon

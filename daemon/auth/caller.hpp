@@ -1,10 +1,13 @@
 #pragma once
 #include <atomic>
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
-#include "authz/allow_list.hpp"
+#include "authz/custom_role.hpp"
+#include "authz/scope.hpp"
 #include "authz/subject.hpp"
 #include "daemon/ingest/request.hpp"
 #include "db/token_store.hpp"
@@ -13,22 +16,37 @@ namespace tally::daemon {
 
 /// Who asks, made ready for decisions: what `http::Request::subject` holds. Immutable but for its rate.
 struct Caller {
-  Caller(db::Token which, authz::PreparedSubject prepared, authz::AllowList list)
-      : token(std::move(which)), subject(std::move(prepared)), allow_list(std::move(list)) {}
+  Caller(db::Token which, std::optional<db::User> who, authz::PreparedSubject prepared, authz::Scope narrowed)
+      : token(std::move(which)), user(std::move(who)), subject(std::move(prepared)), scope(std::move(narrowed)) {}
 
   db::Token token;
+  std::optional<db::User> user;  ///< of a user's token; nothing once the user is deleted
   authz::PreparedSubject subject;
-  /// Of a token with an allow list, or of an agent: what it is good for. Part of `subject` as well.
-  authz::AllowList allow_list;
+  /// What the token is good for, its own allow list included. Part of `subject` as well.
+  authz::Scope scope;
   /// Rate limit: until when the caller has used up its allowance (steady clock, ns).
   mutable std::atomic<std::int64_t> used_up_at_ns{0};
 
   ingest::KeySubject key_subject() const;
   /// For logs and audit lines: `system:boundary-usage-tracker`, `user:<id>`, `agent:<workspace>`.
   std::string name() const;
+  /// The roles as given, with those that go without saying.
+  std::vector<authz::RoleName> role_names() const;
 };
 
-/// Rights of a token: its subject's roles, narrowed by its scopes and allow list. `user` is for user tokens.
-authz::Result<std::shared_ptr<const Caller>> make_caller(const db::Token& token, const db::User* user);
+/// Custom roles by `name:org`.
+using CustomRoles = boost::unordered_flat_map<std::string, authz::Role>;
+std::string role_key(const db::CustomRole& role);
+authz::CustomRole to_custom_role(const db::CustomRole& role);
+/// `type:action`, with `-` before a negative one.
+std::string permission_text(const authz::Permission& permission);
+authz::Permission parse_permission(std::string_view text);
+
+/// The scopes of a token together, narrowed by its allow list.
+authz::Result<authz::Scope> scope_of(const db::Token& token);
+
+/// Rights of a token: its subject's roles, narrowed by its scope. `user` is for user tokens.
+authz::Result<std::shared_ptr<const Caller>> make_caller(const db::Token& token, const db::User* user,
+                                                         const CustomRoles& roles);
 
 }  // namespace tally::daemon

@@ -29,16 +29,23 @@ bool admits_event(const Caller& caller, const tracker::Uuid& workspace, const tr
   bool owner_admitted = false;
   const std::string workspace_id = workspace.to_string();
   const std::string owner_id = owner.to_string();
-  for (const auto& entry : caller.allow_list) {
+  for (const auto& entry : caller.scope.allow_list) {
     workspace_admitted = workspace_admitted || entry_admits(entry, "workspace", workspace_id);
     owner_admitted = owner_admitted || entry_admits(entry, "user", owner_id);
   }
   return workspace_admitted && owner_admitted;
 }
 
-TokenGate::TokenGate(TokenBook& book, db::TokenStore& store, const tracker::Clock& clock,
-                     metrics::AuthzMetrics& metrics, DiskThread& disk, std::uint32_t rate_limit_per_second)
-    : book_(book), store_(store), clock_(clock), metrics_(metrics), disk_(disk) {
+TokenGate::TokenGate(TokenBook& book, RightsSync& rights, db::TokenStore& tokens, db::Directory& directory,
+                     const tracker::Clock& clock, metrics::AuthzMetrics& metrics, DiskThread& disk,
+                     std::uint32_t rate_limit_per_second)
+    : book_(book),
+      rights_(rights),
+      tokens_(tokens),
+      directory_(directory),
+      clock_(clock),
+      metrics_(metrics),
+      disk_(disk) {
   limit_rate(rate_limit_per_second);
 }
 
@@ -108,26 +115,35 @@ boost::asio::awaitable<std::optional<Response>> TokenGate::look_up(http::Request
   if (counted.before >= kMaxLookups)
     co_return http::retry_later(Status::service_unavailable, "Too many unknown tokens are being looked up.", 1s);
 
-  auto found = co_await store_.find(std::string(bearer.id));
-  std::optional<db::User> user;
-  if (found && *found && (*found)->user_id) {
-    auto owner = co_await store_.find_user(*(*found)->user_id);
-    if (!owner)
-      found = owner.error();
-    else
-      user = std::move(*owner);
-  }
-  if (!found) {
+  const auto known = co_await fetch(std::string(bearer.id));
+  if (!known) {
     metrics_.looked_up(request.thread, metrics::TokenLookup::unavailable);
     co_return http::retry_later(Status::service_unavailable,
                                 "The token is not known here and the database cannot be asked.", 5s);
   }
-  if (!*found) {
+  if (!*known) {
     metrics_.looked_up(request.thread, metrics::TokenLookup::unknown);
     co_return http::unauthorized(kBadToken);
   }
-  book_.learn(**found, user);
   co_return std::nullopt;
+}
+
+/// True: the book knows the token now, with the rights that it has in the database.
+boost::asio::awaitable<tracker::Result<bool>> TokenGate::fetch(std::string id) {
+  const auto found = co_await tokens_.find(id);
+  if (!found) co_return tracker::Result<bool>(boost::system::in_place_error, found.error());
+  if (!*found) co_return false;
+  // With everything that changed up to the token, so that its user and roles are known as well.
+  const bool reached = co_await rights_.reach((*found)->version);
+  if (reached && book_.knows(id)) co_return true;
+  std::optional<db::User> user;
+  if ((*found)->user_id) {
+    auto owner = co_await directory_.find_user(*(*found)->user_id);
+    if (!owner) co_return tracker::Result<bool>(boost::system::in_place_error, owner.error());
+    user = std::move(*owner);
+  }
+  book_.learn(**found, user);
+  co_return true;
 }
 
 bool TokenGate::within_rate(const Caller& caller, tracker::SteadyTime now, std::int64_t nanoseconds_per_request) {
@@ -147,9 +163,14 @@ std::optional<Response> TokenGate::authorize(http::Request& request, const Permi
   if (nanoseconds_per_request > 0 && !within_rate(*caller, request.received_at, nanoseconds_per_request))
     return http::retry_later(Status::too_many_requests, "Over the caller's rate limit.", std::chrono::seconds(1));
 
+  using Kind = Permission::Kind;
+  if (permission.kind == Kind::signed_in || permission.kind == Kind::object) {
+    request.subject = std::move(caller);
+    return std::nullopt;
+  }
   bool allowed = true;
-  const bool agent_ingest = permission.kind == Permission::Kind::ingest && caller->token.agent.has_value();
-  if (permission.kind != Permission::Kind::signed_in && !agent_ingest)
+  const bool agent_ingest = permission.kind == Kind::ingest && caller->token.agent.has_value();
+  if (!agent_ingest)
     for (const authz::Action action : permission.actions) {
       if (action == authz::Action::any) continue;
       authz::Object object{.type = permission.type};

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "authz/decision.hpp"
+#include "daemon/auth/rights_sync.hpp"
 #include "daemon/auth/token_book.hpp"
 #include "daemon/counting/disk_thread.hpp"
 #include "daemon/http/gate.hpp"
@@ -16,7 +17,8 @@ struct Permission {
     open,       ///< no token
     check,      ///< all of `actions` on `type`
     ingest,     ///< the same, or an agent token, which is then checked event by event
-    signed_in,  ///< any good token; the handler decides
+    signed_in,  ///< any good token: about the caller itself
+    object,     ///< the handler decides, about the object that it finds: one of `actions` on it
   };
   Kind kind;
   authz::Type type = authz::Type::any;
@@ -30,6 +32,12 @@ struct Permission {
   static constexpr Permission check(authz::Type type, authz::Action one, authz::Action two) {
     return {Kind::check, type, {one, two}};
   }
+  static constexpr Permission object(authz::Type type, authz::Action action) {
+    return {Kind::object, type, {action, authz::Action::any}};
+  }
+  static constexpr Permission object(authz::Type type, authz::Action one, authz::Action two) {
+    return {Kind::object, type, {one, two}};
+  }
   static constexpr Permission ingest(authz::Type type, authz::Action action) {
     return {Kind::ingest, type, {action, authz::Action::any}};
   }
@@ -39,8 +47,9 @@ struct Permission {
 class TokenGate final : public http::Gate<Permission> {
  public:
   /// `rate_limit_per_second`: of one caller on this replica; 0: none. All must outlive it.
-  TokenGate(TokenBook& book, db::TokenStore& store, const tracker::Clock& clock, metrics::AuthzMetrics& metrics,
-            DiskThread& disk, std::uint32_t rate_limit_per_second);
+  TokenGate(TokenBook& book, RightsSync& rights, db::TokenStore& tokens, db::Directory& directory,
+            const tracker::Clock& clock, metrics::AuthzMetrics& metrics, DiskThread& disk,
+            std::uint32_t rate_limit_per_second);
 
   /// Thread-safe.
   void limit_rate(std::uint32_t per_second) noexcept {
@@ -52,13 +61,16 @@ class TokenGate final : public http::Gate<Permission> {
                                                                      const Permission& permission) override;
 
  private:
+  boost::asio::awaitable<tracker::Result<bool>> fetch(std::string id);
   std::optional<http::Response> authorize(http::Request& request, const Permission& permission,
                                           std::shared_ptr<const Caller> caller);
   boost::asio::awaitable<std::optional<http::Response>> look_up(http::Request& request, Bearer bearer);
   static bool within_rate(const Caller& caller, tracker::SteadyTime now, std::int64_t nanoseconds_per_request);
 
   TokenBook& book_;
-  db::TokenStore& store_;
+  RightsSync& rights_;
+  db::TokenStore& tokens_;
+  db::Directory& directory_;
   const tracker::Clock& clock_;
   metrics::AuthzMetrics& metrics_;
   DiskThread& disk_;

@@ -1,4 +1,7 @@
 #pragma once
+#include <boost/asio/steady_timer.hpp>
+#include <list>
+
 #include "daemon/auth/token_book.hpp"
 #include "daemon/counting/disk_thread.hpp"
 #include "daemon/counting/waker.hpp"
@@ -6,23 +9,37 @@
 namespace tally::daemon {
 
 /// Keeps the token book up to date with the database: asks for what changed whenever a heartbeat shows a higher
-/// version. Everything runs on the counting executor.
+/// version, or a request of this replica made one. Tells the database which tokens are in use, at most once a minute
+/// each. Everything but `reach` runs on the counting executor.
 class RightsSync {
  public:
-  RightsSync(boost::asio::any_io_executor executor, db::TokenStore& store, TokenBook& book, DiskThread& disk)
-      : store_(store), book_(book), disk_(disk), waker_(std::move(executor)) {}
+  RightsSync(boost::asio::any_io_executor executor, db::TokenStore& store, TokenBook& book, DiskThread& disk,
+             const tracker::Clock& clock)
+      : executor_(executor), store_(store), book_(book), disk_(disk), clock_(clock), waker_(std::move(executor)) {}
 
   boost::asio::awaitable<void> run();
   void stop();
   /// The database is at this version of the rights.
   void seen(std::int64_t version);
 
+  /// On any executor. True once the book knows everything up to `version`; false if that takes longer than two seconds.
+  boost::asio::awaitable<bool> reach(std::int64_t version);
+
  private:
+  boost::asio::awaitable<bool> wait_for(std::int64_t version);
+  boost::asio::awaitable<void> catch_up();
+  boost::asio::awaitable<void> note_use();
+
+  boost::asio::any_io_executor executor_;
   db::TokenStore& store_;
   TokenBook& book_;
   DiskThread& disk_;
+  const tracker::Clock& clock_;
   Waker waker_;
+  std::list<boost::asio::steady_timer> waiting_;
   std::int64_t wanted_ = 0;
+  int lower_ = 0;  ///< heartbeats in a row that showed a lower version than the book's
+  tracker::SteadyTime next_interval_{};
   bool stopping_ = false;
 };
 

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
+#include <utility>
 
 #include "daemon/auth/detail/book_file.hpp"
 #include "daemon/log.hpp"
@@ -64,7 +66,8 @@ std::optional<Bearer> parse_bearer(std::string_view authorization) {
   return bearer;
 }
 
-TokenBook::TokenBook(std::string file, const tracker::Clock& clock) : file_(std::move(file)), clock_(clock) {
+TokenBook::TokenBook(std::string file, const tracker::Clock& clock, std::size_t prepared_bound)
+    : file_(std::move(file)), clock_(clock), prepared_bound_(std::max<std::size_t>(prepared_bound / kShards, 1)) {
   load();
 }
 
@@ -72,11 +75,28 @@ TokenBook::Shard& TokenBook::shard_of(std::string_view id) const {
   return shards_[IdHash{}(id) % kShards];
 }
 
-std::optional<db::User> TokenBook::user(const tracker::Uuid& id) const {
-  const std::lock_guard lock(users_mutex_);
-  const auto found = users_.find(id);
-  if (found == users_.end()) return std::nullopt;
-  return found->second;
+authz::Result<std::shared_ptr<const Caller>> TokenBook::prepare(const db::Token& token) const {
+  const std::lock_guard lock(directory_mutex_);
+  const auto user = token.user_id ? users_.find(*token.user_id) : users_.end();
+  return make_caller(token, user == users_.end() ? nullptr : &user->second, roles_);
+}
+
+/// Lets go of callers that nobody asked for since the hand last came by.
+void TokenBook::Shard::make_room(std::size_t bound) {
+  while (prepared.size() >= bound) {
+    if (hand >= prepared.size()) hand = 0;
+    const auto found = entries.find(prepared[hand]);
+    if (found != entries.end() && found->second.caller && std::exchange(found->second.needed, false)) {
+      ++hand;
+      continue;
+    }
+    if (found != entries.end()) {
+      found->second.caller.reset();
+      found->second.listed = false;
+    }
+    std::swap(prepared[hand], prepared.back());
+    prepared.pop_back();
+  }
 }
 
 TokenBook::Answer TokenBook::check(const Bearer& bearer) const {
@@ -94,36 +114,55 @@ TokenBook::Answer TokenBook::check(const Bearer& bearer) const {
     if (*entry.token.expires_at_us <= now_us) return {Verdict::refused, nullptr};
   }
   if (!entry.caller) {
-    std::optional<db::User> owner;
-    if (entry.token.user_id) owner = user(*entry.token.user_id);
-    auto caller = make_caller(entry.token, owner ? &*owner : nullptr);
+    auto caller = prepare(entry.token);
     if (!caller) {
       entry.broken = true;
       log::error("a token's rights do not expand; it is refused",
                  {{"token", entry.token.id}, {"error", caller.error().message()}});
       return {Verdict::refused, nullptr};
     }
+    if (!entry.listed) {
+      shard.make_room(prepared_bound_);
+      shard.prepared.push_back(entry.token.id);
+      entry.listed = true;
+    }
     entry.caller = std::move(*caller);
   }
+  entry.needed = true;
+  if (const std::uint32_t interval = use_interval_.load(std::memory_order_relaxed); entry.noted != interval) {
+    entry.noted = interval;
+    shard.used.push_back(entry.token.id);
+  }
   return {Verdict::good, entry.caller, entry.learnt, entry.learnt <= kept_.load()};
+}
+
+bool TokenBook::knows(std::string_view id) const {
+  Shard& shard = shard_of(id);
+  const std::lock_guard lock(shard.mutex);
+  return shard.entries.contains(id);
 }
 
 void TokenBook::put(const db::Token& token, Source source) {
   Shard& shard = shard_of(token.id);
   const std::lock_guard lock(shard.mutex);
   Entry& entry = shard.entries[token.id];
+  if (entry.token.version > token.version) return;
   // A revocation is never taken back by an older view of the token.
   const auto revoked_at = entry.token.revoked_at_us;
+  entry.token = token;
   // Numbered while the shard is locked: a save that has counted it finds it here.
-  entry = Entry{token, nullptr, false, source == Source::file ? 0 : ++learnt_};
+  entry.learnt = source == Source::file ? 0 : ++learnt_;
   if (revoked_at && !entry.token.revoked_at_us) entry.token.revoked_at_us = revoked_at;
+  entry.caller.reset();
+  entry.broken = false;
 }
 
-void TokenBook::drop_callers_of(const tracker::Uuid& user) {
+void TokenBook::drop_callers_of(const std::set<tracker::Uuid>& users) {
+  if (users.empty()) return;
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
     for (auto& [id, entry] : shard.entries)
-      if (entry.token.user_id == user) {
+      if (entry.token.user_id && users.contains(*entry.token.user_id)) {
         entry.caller.reset();
         entry.broken = false;
       }
@@ -131,15 +170,44 @@ void TokenBook::drop_callers_of(const tracker::Uuid& user) {
 }
 
 void TokenBook::apply(const db::RightsChanges& changes) {
+  take_over(changes, Source::database);
+}
+
+void TokenBook::take_over(const db::RightsChanges& changes, Source source) {
+  std::set<tracker::Uuid> touched;
   {
-    const std::lock_guard lock(users_mutex_);
-    for (const db::User& user : changes.users) users_[user.id] = user;
-    for (const tracker::Uuid& id : changes.deleted_users) users_.erase(id);
+    const std::lock_guard lock(directory_mutex_);
+    std::set<std::string> changed_roles;
+    for (const db::CustomRole& role : changes.roles) {
+      const std::string key = role_key(role);
+      stored_roles_[key] = role;
+      roles_[key] = authz::to_role(to_custom_role(role));
+      changed_roles.insert(key);
+    }
+    for (const db::CustomRole& role : changes.deleted_roles) {
+      const std::string key = role_key(role);
+      stored_roles_.erase(key);
+      roles_.erase(key);
+      changed_roles.insert(key);
+    }
+    for (const db::User& user : changes.users) {
+      users_[user.id] = user;
+      touched.insert(user.id);
+    }
+    for (const tracker::Uuid& id : changes.deleted_users) {
+      users_.erase(id);
+      touched.insert(id);
+    }
+    if (!changed_roles.empty()) {
+      for (const auto& [id, user] : users_)
+        for (const std::string& role : user.org_roles)
+          if (changed_roles.contains(role)) touched.insert(id);
+      dirty_ = true;
+    }
   }
-  for (const db::User& user : changes.users) drop_callers_of(user.id);
-  for (const tracker::Uuid& id : changes.deleted_users) drop_callers_of(id);
-  for (const db::Token& token : changes.tokens) put(token, Source::database);
-  if (!changes.tokens.empty() || !changes.users.empty() || !changes.deleted_users.empty()) dirty_ = true;
+  drop_callers_of(touched);
+  for (const db::Token& token : changes.tokens) put(token, source);
+  if (!changes.tokens.empty() || !touched.empty()) dirty_ = true;
   // Also down: a restored database counts on from where it was, and its next change must not be taken for one read.
   if (changes.version != version_) {
     version_ = changes.version;
@@ -147,10 +215,32 @@ void TokenBook::apply(const db::RightsChanges& changes) {
   }
 }
 
+void TokenBook::replace(const db::RightsChanges& everything) {
+  {
+    const std::lock_guard lock(directory_mutex_);
+    users_.clear();
+    stored_roles_.clear();
+    roles_.clear();
+  }
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    boost::unordered::erase_if(shard.entries, [](const auto& each) { return !each.second.token.revoked_at_us; });
+    for (auto& [id, entry] : shard.entries) entry.token.version = 0;
+  }
+  version_ = 0;
+  apply(everything);
+}
+
 void TokenBook::learn(const db::Token& token, const std::optional<db::User>& user) {
   if (user) {
-    const std::lock_guard lock(users_mutex_);
-    users_[user->id] = *user;
+    bool newer = false;
+    {
+      const std::lock_guard lock(directory_mutex_);
+      db::User& known = users_[user->id];
+      newer = known.version < user->version;
+      if (newer || known.id != user->id) known = *user;
+    }
+    if (newer) drop_callers_of({user->id});
   }
   put(token, Source::database);
   dirty_ = true;
@@ -166,12 +256,30 @@ void TokenBook::forget(std::string_view id, std::int64_t revoked_at_us) {
   dirty_ = true;
 }
 
+std::vector<std::string> TokenBook::take_used() {
+  std::vector<std::string> all;
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    all.insert(all.end(), std::make_move_iterator(shard.used.begin()), std::make_move_iterator(shard.used.end()));
+    shard.used.clear();
+  }
+  return all;
+}
+
+std::size_t TokenBook::prepared() const {
+  std::size_t count = 0;
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    for (const auto& [id, entry] : shard.entries) count += entry.caller != nullptr;
+  }
+  return count;
+}
+
 void TokenBook::load() {
-  auto read = detail::read_book_file(file_);
+  const auto read = detail::read_book_file(file_);
   if (!read) return;
-  version_ = read->version;
-  for (const db::User& user : read->users) users_[user.id] = user;
-  for (const db::Token& token : read->tokens) put(token, Source::file);
+  take_over(*read, Source::file);
+  dirty_ = false;
 }
 
 void TokenBook::keep(std::uint64_t learnt) {
@@ -188,8 +296,9 @@ bool TokenBook::save() {
   db::RightsChanges all;
   all.version = version_;
   {
-    const std::lock_guard lock(users_mutex_);
+    const std::lock_guard lock(directory_mutex_);
     for (const auto& [id, user] : users_) all.users.push_back(user);
+    for (const auto& [key, role] : stored_roles_) all.roles.push_back(role);
   }
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -27,7 +28,9 @@ std::optional<Bearer> parse_bearer(std::string_view authorization);
 class TokenBook {
  public:
   /// Reads the file if there is one; a damaged one is as good as none.
-  TokenBook(std::string file, const tracker::Clock& clock);
+  /// Callers made ready are kept up to about `prepared_bound`; one that was not needed for long is made anew at its
+  /// next request.
+  TokenBook(std::string file, const tracker::Clock& clock, std::size_t prepared_bound = 16'384);
 
   enum class Verdict {
     good,
@@ -43,12 +46,22 @@ class TokenBook {
   /// Compares hashes in constant time.
   Answer check(const Bearer& bearer) const;
 
-  /// Takes over changed tokens and users, revoked ones too.
+  bool knows(std::string_view id) const;
+
+  /// Takes over what changed after `version()`, revocations too. Called by one thread.
   void apply(const db::RightsChanges& changes);
-  /// One token that was just made or found (and its user): not a new version.
+  /// The same, as everything there is: the database was restored to an older state. Revocations stay.
+  void replace(const db::RightsChanges& everything);
+  /// One token that was just found (and its user): not a new version. An older view replaces nothing.
   void learn(const db::Token& token, const std::optional<db::User>& user);
   /// Revoked on this replica: refused from now on.
   void forget(std::string_view id, std::int64_t revoked_at_us);
+
+  /// Tokens that were used for the first time since `start_use_interval`, each once; who asks has them noted.
+  std::vector<std::string> take_used();
+  void start_use_interval() { ++use_interval_; }
+  /// How many callers are kept ready now.
+  std::size_t prepared() const;
 
   /// Rights version up to which everything is known; 0: nothing.
   std::int64_t version() const { return version_.load(); }
@@ -65,6 +78,9 @@ class TokenBook {
     db::Token token;
     std::shared_ptr<const Caller> caller;  ///< made at first use
     bool broken = false;                   ///< its rights do not expand
+    bool listed = false;                   ///< in its shard's `prepared`
+    bool needed = false;                   ///< asked for since the last look at it
+    std::uint32_t noted = 0;               ///< the last interval of use in which it was listed as used
     std::uint64_t learnt = 0;              ///< 0: from the file
   };
   struct IdHash {
@@ -72,23 +88,32 @@ class TokenBook {
     std::size_t operator()(std::string_view id) const noexcept { return std::hash<std::string_view>{}(id); }
   };
   struct Shard {
-    std::mutex mutex;  ///< guards `entries`
+    std::mutex mutex;  ///< guards the rest
     boost::unordered_flat_map<std::string, Entry, IdHash, std::equal_to<>> entries;
+    std::vector<std::string> prepared;  ///< ids of the entries with a caller
+    std::size_t hand = 0;               ///< where the search for one to let go continues
+    std::vector<std::string> used;
+    void make_room(std::size_t bound);
   };
   static constexpr std::size_t kShards = 16;
 
   Shard& shard_of(std::string_view id) const;
-  std::optional<db::User> user(const tracker::Uuid& id) const;
-  void drop_callers_of(const tracker::Uuid& user);
+  authz::Result<std::shared_ptr<const Caller>> prepare(const db::Token& token) const;
+  void drop_callers_of(const std::set<tracker::Uuid>& users);
   void load();
   enum class Source { file, database };
+  void take_over(const db::RightsChanges& changes, Source source);
   void put(const db::Token& token, Source source);
 
   std::string file_;
   const tracker::Clock& clock_;
   mutable std::array<Shard, kShards> shards_;
-  mutable std::mutex users_mutex_;  ///< guards `users_`
+  const std::size_t prepared_bound_;    ///< of one shard
+  mutable std::mutex directory_mutex_;  ///< guards `users_` and `roles_`; taken after a shard's, never before
   std::map<tracker::Uuid, db::User> users_;
+  std::map<std::string, db::CustomRole> stored_roles_;  // by `name:org`
+  CustomRoles roles_;                                   // the same, to be held
+  std::atomic<std::uint32_t> use_interval_{1};
   std::atomic<std::int64_t> version_{0};
   std::atomic<bool> dirty_{false};
   std::atomic<std::uint64_t> learnt_{0};  ///< tokens taken over so far

@@ -54,6 +54,7 @@ Database::Database(const Config& config, Need need)
             clock_, note_),
       store_(pool_),
       tokens_(pool_),
+      directory_(pool_),
       actor_(user_name()) {
   if (is_builtin_)
     reach_builtin(need);

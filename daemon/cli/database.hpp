@@ -10,6 +10,7 @@
 #include "daemon/cli/setting_flags.hpp"
 #include "daemon/config.hpp"
 #include "db/builtin_server.hpp"
+#include "db/directory.hpp"
 #include "db/migrations.hpp"
 #include "db/pg_store.hpp"
 #include "db/token_store.hpp"
@@ -33,6 +34,7 @@ class Database {
   db::Pool& pool() { return pool_; }
   db::PgStore& store() { return store_; }
   db::TokenStore& tokens() { return tokens_; }
+  db::Directory& directory() { return directory_; }
   boost::asio::any_io_executor executor() { return io_.get_executor(); }
   const tracker::Clock& clock() const { return clock_; }
   /// For audit lines: `cli:<user name>`.
@@ -81,6 +83,7 @@ class Database {
   db::Pool pool_;
   db::PgStore store_;
   db::TokenStore tokens_;
+  db::Directory directory_;
   std::string actor_;
 };
 

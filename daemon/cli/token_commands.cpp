@@ -112,10 +112,10 @@ void set_expiry(db::Token& token, const CreateOptions& options, const tracker::C
 void check_rights(Database& database, const db::Token& token) {
   std::optional<db::User> user;
   if (token.user_id) {
-    user = database.wait("look up the user", database.tokens().find_user(*token.user_id));
+    user = database.wait("look up the user", database.directory().find_user(*token.user_id));
     if (!user) throw CommandError("there is no user " + token.user_id->to_string(), "make it with `tallyd user put`");
   }
-  const auto caller = make_caller(token, user ? &*user : nullptr);
+  const auto caller = make_caller(token, user ? &*user : nullptr, {});
   if (!caller) throw UsageError("these rights do not add up: " + caller.error().message());
 }
 

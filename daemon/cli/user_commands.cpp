@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <boost/json.hpp>
 #include <iostream>
+#include <iterator>
 
 #include "authz/role.hpp"
 #include "daemon/cli/arguments.hpp"
@@ -48,20 +50,36 @@ int put(const PutOptions& options) {
   user.email = options.email;
   user.roles = options.roles;
   Database database(options.flags.load().now(), Database::Need::schema);
-  const auto created = database.attempt(database.tokens().put_user(user, database.actor()));
+  const auto created = database.attempt(database.directory().put_user(user, db::Seen::anything(), database.actor()));
   if (!created && created.error() == tracker::Errc::conflict)
     throw CommandError("the name " + options.username + " belongs to another user", "see `tallyd user list`");
   if (!created) database.fail("keep the user", created.error());
   if (options.json())
-    std::cout << boost::json::object{{"id", user.id.to_string()}, {"created", *created}} << '\n';
+    std::cout << boost::json::object{{"id", user.id.to_string()}, {"created", created->created}} << '\n';
   else
-    std::cout << (*created ? "created " : "updated ") << user.id.to_string() << '\n';
+    std::cout << (created->created ? "created " : "updated ") << user.id.to_string() << '\n';
   return 0;
+}
+
+std::vector<db::User> all_users(Database& database) {
+  constexpr std::int64_t kAtOnce = 1000;
+  std::vector<db::User> all;
+  db::Page page;
+  page.limit = kAtOnce;
+  while (true) {
+    std::vector<db::User> users = database.wait("list the users", database.directory().list_users(page));
+    const bool last = users.size() < static_cast<std::size_t>(kAtOnce);
+    if (!last) page.after = users.back().id;
+    all.insert(all.end(), std::make_move_iterator(users.begin()), std::make_move_iterator(users.end()));
+    if (last) break;
+  }
+  std::sort(all.begin(), all.end(), [](const db::User& a, const db::User& b) { return a.username < b.username; });
+  return all;
 }
 
 int list(const DatabaseOptions& options) {
   Database database(options.flags.load().now(), Database::Need::schema);
-  const auto users = database.wait("list the users", database.tokens().list_users());
+  const auto users = all_users(database);
   if (options.json()) {
     boost::json::array all;
     for (const db::User& user : users)
@@ -92,7 +110,7 @@ struct DeleteOptions : DatabaseOptions {
 int remove(const DeleteOptions& options) {
   const tracker::Uuid id = real_uuid_argument("ID", options.id);
   Database database(options.flags.load().now(), Database::Need::schema);
-  const auto done = database.attempt(database.tokens().delete_user(id, database.actor()));
+  const auto done = database.attempt(database.directory().delete_user(id, db::Seen::anything(), database.actor()));
   if (!done && done.error() == tracker::Errc::not_found)
     throw CommandError("there is no user " + id.to_string(), "see `tallyd user list`");
   if (!done) database.fail("delete the user", done.error());

@@ -142,26 +142,5 @@ TEST(AnSqlFilterOnAServer, SelectsTheRowsThatTheFilterAdmits) {
   EXPECT_GT(selected, 200);
 }
 
-TEST(AnSqlFilterOnAServer, UsesAnIndexOfTheOrg) {
-  test::TestDatabase database(test::TestDatabase::Schema::none);
-  test::Session session(database.conninfo());
-  session.query(
-      "CREATE TABLE connection_logs (id uuid PRIMARY KEY, organization_id uuid);"
-      "INSERT INTO connection_logs SELECT gen_random_uuid(), gen_random_uuid() FROM generate_series(1, 20000);"
-      "CREATE INDEX by_org ON connection_logs (organization_id); ANALYZE connection_logs");
-  Subject auditor;
-  auditor.roles.emplace();
-  for (const std::size_t i : {0, 1}) {
-    auditor.roles->push_back(expand_role("organization-auditor:" + RandomWorld::kOrgs[i]).value());
-  }
-  auditor.scope = expand_scope("coder:all").value();
-  const Filter filter = make_filter(prepare(auditor).value(), Action::read, Type::connection_log);
-  const SqlCondition condition = to_sql(filter, *find_table("connection_logs"));
-  session.query("PREPARE asked AS SELECT count(*) FROM connection_logs WHERE " + condition.where);
-  const std::string plan =
-      session.query("EXPLAIN (FORMAT JSON) EXECUTE asked(" + sql_text(condition.params.at(0)) + ")");
-  EXPECT_NE(plan.find("by_org"), std::string::npos) << plan;
-}
-
 }  // namespace
 }  // namespace tally::authz

@@ -61,12 +61,23 @@ TEST(Roles, LetTheDaemonDoAllItsWorkWithoutDdl) {
   EXPECT_TRUE(store.run(store->give_up_replica("replica-1", "test")));
   EXPECT_TRUE(store.run(store->rebase(5, "test")));
   TokenStore tokens(store.pool());
-  EXPECT_TRUE(store.run(tokens.put_user({id(1), "ann", "", {}}, "test")).value());
+  Directory directory(store.pool());
+  EXPECT_TRUE(store.run(directory.put_user({id(1), "ann", "", {}}, Seen::anything(), "test")));
+  EXPECT_TRUE(store.run(directory.put_organization({id(2), "acme", ""}, Seen::absent(), "test")));
+  EXPECT_TRUE(
+      store.run(directory.put_role({id(2), "watcher", "", false, {"workspace:read"}, {}}, Seen::absent(), "test")));
+  EXPECT_TRUE(store.run(directory.put_member({id(2), id(1), {"watcher"}}, Seen::absent(), "test")));
+  EXPECT_TRUE(store.run(directory.put_group({id(2), id(3), "all", {id(1)}}, Seen::absent(), "test")));
   Token token;
   token.id = "abcdefghij";
   token.user_id = id(1);
   EXPECT_TRUE(store.run(tokens.create(token, "test")));
-  EXPECT_TRUE(store.run(tokens.delete_user(id(1), "test")));
+  EXPECT_TRUE(store.run(tokens.touch({"abcdefghij"})));
+  EXPECT_TRUE(store.run(directory.delete_role(id(2), "watcher", "test")));
+  EXPECT_TRUE(store.run(directory.delete_group(id(2), id(3), "test")));
+  EXPECT_TRUE(store.run(directory.delete_member(id(2), id(1), Seen::anything(), "test")));
+  EXPECT_TRUE(store.run(directory.delete_organization(id(2), "test")));
+  EXPECT_TRUE(store.run(directory.delete_user(id(1), Seen::anything(), "test")));
 }
 
 TEST(Roles, KeepTheDaemonFromWhatItNeverDoes) {

@@ -16,6 +16,7 @@ struct Rights {
   test::TestDatabase database;
   test::StoreUnderTest store{database.conninfo()};
   TokenStore tokens{store.pool()};
+  Directory directory{store.pool()};
 
   template <class T>
   T run(boost::asio::awaitable<T> work) {
@@ -111,14 +112,14 @@ TEST(TokenStore, ListsEndedTokensOnlyWhenAsked) {
 TEST(TokenStore, TellsChangesSinceAVersion) {
   Rights rights;
   ASSERT_TRUE(rights.run(rights.tokens.create(system_token("abcdefghi0"), "admin")));
-  ASSERT_TRUE(rights.run(rights.tokens.put_user({id(1), "ann", "a@x", {"owner"}}, "admin")).value());
+  ASSERT_TRUE(rights.run(rights.directory.put_user({id(1), "ann", "a@x", {"owner"}}, Seen::anything(), "admin")));
   const RightsChanges everything = rights.run(rights.tokens.changes(0)).value();
   EXPECT_EQ(everything.tokens.size(), 1u);
   EXPECT_EQ(everything.users.size(), 1u);
   EXPECT_THAT(rights.run(rights.tokens.changes(everything.version)).value().tokens, IsEmpty());
 
   ASSERT_TRUE(rights.run(rights.tokens.revoke("abcdefghi0", "admin")));
-  ASSERT_TRUE(rights.run(rights.tokens.delete_user(id(1), "admin")));
+  ASSERT_TRUE(rights.run(rights.directory.delete_user(id(1), Seen::anything(), "admin")));
   const RightsChanges after = rights.run(rights.tokens.changes(everything.version)).value();
   ASSERT_EQ(after.tokens.size(), 1u);
   EXPECT_TRUE(after.tokens[0].revoked_at_us);
@@ -126,17 +127,21 @@ TEST(TokenStore, TellsChangesSinceAVersion) {
   EXPECT_THAT(after.deleted_users, ElementsAre(id(1)));
 }
 
-TEST(TokenStore, RevokesTheTokensOfADeletedUser) {
+TEST(TokenStore, RevokesTheTokensOfADeletedUserAndOfItsAgents) {
   Rights rights;
-  ASSERT_TRUE(rights.run(rights.tokens.put_user({id(1), "ann", "", {}}, "admin")).value());
+  ASSERT_TRUE(rights.run(rights.directory.put_user({id(1), "ann", "", {}}, Seen::anything(), "admin")));
   Token own = system_token("own0000000");
   own.kind = SubjectKind::user;
   own.system_subject.clear();
   own.user_id = id(1);
-  for (const Token& token : {own, system_token("other00000")})
+  Token agent = system_token("agent00000");
+  agent.kind = SubjectKind::agent;
+  agent.system_subject.clear();
+  agent.agent = AgentBinding{id(7), id(1), id(3), id(4), std::nullopt, false};
+  for (const Token& token : {own, agent, system_token("other00000")})
     ASSERT_TRUE(rights.run(rights.tokens.create(token, "admin")));
-  ASSERT_TRUE(rights.run(rights.tokens.delete_user(id(1), "admin")));
-  EXPECT_EQ(rights.run(rights.tokens.delete_user(id(1), "admin")).error(), Errc::not_found);
+  ASSERT_TRUE(rights.run(rights.directory.delete_user(id(1), Seen::anything(), "admin")));
+  EXPECT_EQ(rights.run(rights.directory.delete_user(id(1), Seen::anything(), "admin")).error(), Errc::not_found);
   const auto left = rights.run(rights.tokens.list()).value();
   ASSERT_EQ(left.size(), 1u);
   EXPECT_EQ(left[0].id, "other00000");
@@ -144,20 +149,24 @@ TEST(TokenStore, RevokesTheTokensOfADeletedUser) {
 
 TEST(Users, ArePutTwiceAndKeepTheirNamesApart) {
   Rights rights;
-  EXPECT_TRUE(rights.run(rights.tokens.put_user({id(1), "ann", "a@x", {"owner"}}, "admin")).value());
-  EXPECT_FALSE(rights.run(rights.tokens.put_user({id(1), "anna", "a@x", {"auditor", "owner"}}, "admin")).value());
-  EXPECT_EQ(rights.run(rights.tokens.put_user({id(2), "ANNA", "", {}}, "admin")).error(), Errc::conflict);
-  const User user = rights.run(rights.tokens.find_user(id(1))).value().value();
+  EXPECT_TRUE(
+      rights.run(rights.directory.put_user({id(1), "ann", "a@x", {"owner"}}, Seen::anything(), "admin"))->created);
+  EXPECT_FALSE(
+      rights.run(rights.directory.put_user({id(1), "anna", "a@x", {"auditor", "owner"}}, Seen::anything(), "admin"))
+          ->created);
+  EXPECT_EQ(rights.run(rights.directory.put_user({id(2), "ANNA", "", {}}, Seen::anything(), "admin")).error(),
+            Errc::conflict);
+  const User user = rights.run(rights.directory.find_user(id(1))).value().value();
   EXPECT_EQ(user.username, "anna");
   EXPECT_THAT(user.roles, ElementsAre("auditor", "owner"));
-  EXPECT_EQ(rights.run(rights.tokens.list_users()).value().size(), 1u);
+  EXPECT_EQ(rights.run(rights.directory.list_users({})).value().size(), 1u);
 }
 
 TEST(Users, ComeBackAfterTheyWereDeleted) {
   Rights rights;
-  ASSERT_TRUE(rights.run(rights.tokens.put_user({id(1), "ann", "", {}}, "admin")).value());
-  ASSERT_TRUE(rights.run(rights.tokens.delete_user(id(1), "admin")));
-  ASSERT_TRUE(rights.run(rights.tokens.put_user({id(1), "ann", "", {}}, "admin")).value());
+  ASSERT_TRUE(rights.run(rights.directory.put_user({id(1), "ann", "", {}}, Seen::anything(), "admin")));
+  ASSERT_TRUE(rights.run(rights.directory.delete_user(id(1), Seen::anything(), "admin")));
+  ASSERT_TRUE(rights.run(rights.directory.put_user({id(1), "ann", "", {}}, Seen::anything(), "admin")));
   const RightsChanges changes = rights.run(rights.tokens.changes(0)).value();
   EXPECT_THAT(changes.deleted_users, IsEmpty());
   EXPECT_EQ(changes.users.size(), 1u);

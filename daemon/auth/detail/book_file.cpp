@@ -14,7 +14,7 @@ namespace {
 namespace json = boost::json;
 using tracker::Uuid;
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 
 std::string to_hex(std::span<const std::uint8_t> bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
@@ -115,6 +115,44 @@ bool sync_folder_of(const std::string& path) {
   return good;
 }
 
+json::object to_json(const db::User& user) {
+  return {{"id", user.id.to_string()},  {"username", user.username},          {"email", user.email},
+          {"roles", texts(user.roles)}, {"org_roles", texts(user.org_roles)}, {"groups", texts(user.groups)},
+          {"version", user.version}};
+}
+
+db::User user_from(const json::object& object) {
+  db::User user;
+  user.id = uuid(object.at("id"));
+  user.username = object.at("username").as_string();
+  user.email = object.at("email").as_string();
+  user.roles = texts(object.at("roles"));
+  user.org_roles = texts(object.at("org_roles"));
+  user.groups = texts(object.at("groups"));
+  user.version = object.at("version").as_int64();
+  return user;
+}
+
+json::object to_json(const db::CustomRole& role) {
+  return {{"organization", role.organization.to_string()},
+          {"name", role.name},
+          {"is_system", role.is_system},
+          {"org", texts(role.org_permissions)},
+          {"member", texts(role.member_permissions)},
+          {"version", role.version}};
+}
+
+db::CustomRole role_from(const json::object& object) {
+  db::CustomRole role;
+  role.organization = uuid(object.at("organization"));
+  role.name = object.at("name").as_string();
+  role.is_system = object.at("is_system").as_bool();
+  role.org_permissions = texts(object.at("org"));
+  role.member_permissions = texts(object.at("member"));
+  role.version = object.at("version").as_int64();
+  return role;
+}
+
 }  // namespace
 
 std::optional<db::RightsChanges> read_book_file(const std::string& path) {
@@ -128,14 +166,8 @@ std::optional<db::RightsChanges> read_book_file(const std::string& path) {
     db::RightsChanges all;
     all.version = root.at("version").as_int64();
     for (const auto& token : root.at("tokens").as_array()) all.tokens.push_back(token_from(token.as_object()));
-    for (const auto& entry : root.at("users").as_array()) {
-      db::User user;
-      user.id = uuid(entry.at("id"));
-      user.username = entry.at("username").as_string();
-      user.email = entry.at("email").as_string();
-      user.roles = texts(entry.at("roles"));
-      all.users.push_back(std::move(user));
-    }
+    for (const auto& user : root.at("users").as_array()) all.users.push_back(user_from(user.as_object()));
+    for (const auto& role : root.at("custom_roles").as_array()) all.roles.push_back(role_from(role.as_object()));
     return all;
   } catch (const std::exception&) {
     return std::nullopt;  // asked anew from the database
@@ -146,11 +178,14 @@ bool write_book_file(const std::string& path, const db::RightsChanges& all) {
   json::array tokens;
   for (const auto& token : all.tokens) tokens.push_back(to_json(token));
   json::array users;
-  for (const auto& user : all.users)
-    users.push_back(json::object{
-        {"id", user.id.to_string()}, {"username", user.username}, {"email", user.email}, {"roles", texts(user.roles)}});
-  const std::string text = json::serialize(json::object{
-      {"format", kVersion}, {"version", all.version}, {"tokens", std::move(tokens)}, {"users", std::move(users)}});
+  for (const auto& user : all.users) users.push_back(to_json(user));
+  json::array roles;
+  for (const auto& role : all.roles) roles.push_back(to_json(role));
+  const std::string text = json::serialize(json::object{{"format", kVersion},
+                                                        {"version", all.version},
+                                                        {"tokens", std::move(tokens)},
+                                                        {"users", std::move(users)},
+                                                        {"custom_roles", std::move(roles)}});
 
   const std::string fresh = path + ".new";
   const int file = ::open(fresh.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);

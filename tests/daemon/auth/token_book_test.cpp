@@ -143,7 +143,7 @@ TEST_F(TokenBookTest, RemembersHashesAndRightsOverARestartAndKeepsNoSecret) {
 
 TEST_F(TokenBookTest, ADamagedFileIsAsGoodAsNone) {
   for (const char* text :
-       {"", "{", "[]", R"({"format":1})", R"({"format":1,"version":3,"tokens":[{"id":1}],"users":[]})",
+       {"", "{", "[]", R"({"format":2})", R"({"format":2,"version":3,"tokens":[{"id":1}],"users":[]})",
         R"({"format":99,"version":3,"tokens":[],"users":[]})"}) {
     std::ofstream(file()) << text;
     TokenBook book(file(), clock_);
@@ -265,6 +265,130 @@ TEST_F(TokenBookTest, ADiskThatTakesNothingRefusesNobody) {
   EXPECT_EQ(answer.verdict, Verdict::good);
   EXPECT_TRUE(answer.kept);
   EXPECT_TRUE(book.dirty()) << "it is tried again";
+}
+
+db::RightsChanges member_with_role(std::int64_t version, const std::string& token_id) {
+  db::Token made = token(token_id, db::SubjectKind::user);
+  made.user_id = test::id(5);
+  db::RightsChanges changes;
+  changes.version = version;
+  changes.tokens = {made};
+  db::User user{test::id(5), "ann", "", {}, version};
+  user.org_roles = {"organization-member:" + test::id(7).to_string(), "watcher:" + test::id(7).to_string()};
+  user.groups = {test::id(8).to_string()};
+  changes.users = {user};
+  changes.roles = {{test::id(7), "watcher", "", false, {"workspace:read"}, {}, version}};
+  return changes;
+}
+
+bool may_in_org(const TokenBook::Answer& answer, Action action, Type type) {
+  const std::string org = test::id(7).to_string();
+  return authz::decide(answer.caller->subject, action, authz::Object{.type = type, .org = org}).allowed;
+}
+
+TEST_F(TokenBookTest, ACustomRoleIsHeldAsItIsNow) {
+  TokenBook book(file(), clock_);
+  book.apply(member_with_role(1, "abcdefghij"));
+  EXPECT_TRUE(may_in_org(book.check({"abcdefghij", kSecret}), Action::read, Type::workspace));
+
+  db::RightsChanges changes;
+  changes.version = 2;
+  changes.roles = {{test::id(7), "watcher", "", false, {"task:read"}, {}, 2}};
+  book.apply(changes);
+  EXPECT_FALSE(may_in_org(book.check({"abcdefghij", kSecret}), Action::read, Type::workspace));
+  EXPECT_TRUE(may_in_org(book.check({"abcdefghij", kSecret}), Action::read, Type::task));
+
+  changes = {};
+  changes.version = 3;
+  changes.deleted_roles = {{test::id(7), "watcher"}};
+  book.apply(changes);
+  EXPECT_FALSE(may_in_org(book.check({"abcdefghij", kSecret}), Action::read, Type::task));
+  EXPECT_TRUE(may_in_org(book.check({"abcdefghij", kSecret}), Action::read, Type::organization)) << "still a member";
+}
+
+TEST_F(TokenBookTest, RemembersMembershipsAndCustomRolesOverARestart) {
+  {
+    TokenBook book(file(), clock_);
+    book.apply(member_with_role(4, "abcdefghij"));
+    ASSERT_TRUE(book.save());
+  }
+  TokenBook book(file(), clock_);
+  EXPECT_FALSE(book.dirty());
+  const auto answer = book.check({"abcdefghij", kSecret});
+  EXPECT_TRUE(may_in_org(answer, Action::read, Type::workspace));
+  EXPECT_EQ(answer.caller->user->groups, std::vector<std::string>{test::id(8).to_string()});
+}
+
+TEST_F(TokenBookTest, AnOlderViewReplacesNothing) {
+  TokenBook book(file(), clock_);
+  db::Token made = token("abcdefghij", db::SubjectKind::user);
+  made.user_id = test::id(5);
+  made.version = 3;
+  db::RightsChanges changes;
+  changes.version = 9;
+  changes.tokens = {made};
+  changes.users = {db::User{test::id(5), "ann", "", {}, 9}};
+  book.apply(changes);
+  book.learn(made, db::User{test::id(5), "ann", "", {"owner"}, 8});  // an answer that was under way
+  EXPECT_FALSE(may(book.check({"abcdefghij", kSecret}), Action::read, Type::audit_log));
+  book.learn(made, db::User{test::id(5), "ann", "", {"owner"}, 10});
+  EXPECT_TRUE(may(book.check({"abcdefghij", kSecret}), Action::read, Type::audit_log));
+}
+
+TEST_F(TokenBookTest, ARestoredDatabaseIsTakenOverAsAWhole) {
+  TokenBook book(file(), clock_);
+  book.apply(member_with_role(9, "abcdefghij"));
+  db::Token gone = token("gonegonego");
+  gone.version = 9;
+  db::Token revoked = token("revokedrev");
+  revoked.revoked_at_us = 5;
+  db::RightsChanges changes;
+  changes.version = 9;
+  changes.tokens = {gone, revoked};
+  book.apply(changes);
+
+  db::RightsChanges older = member_with_role(4, "abcdefghij");
+  older.users.front().org_roles.clear();
+  older.roles.clear();
+  older.tokens.push_back(token("revokedrev"));  // of before its revocation
+  book.replace(older);
+  EXPECT_EQ(book.version(), 4);
+  EXPECT_FALSE(may_in_org(book.check({"abcdefghij", kSecret}), Action::read, Type::workspace));
+  EXPECT_EQ(book.check({"gonegonego", kSecret}).verdict, Verdict::unknown);
+  EXPECT_EQ(book.check({"revokedrev", kSecret}).verdict, Verdict::refused);
+}
+
+TEST_F(TokenBookTest, KeepsNoMoreCallersReadyThanItsBound) {
+  TokenBook book(file(), clock_, 64);
+  db::RightsChanges changes;
+  changes.version = 1;
+  for (int i = 0; i < 1000; ++i) changes.tokens.push_back(token("token0" + std::to_string(1000 + i)));
+  book.apply(changes);
+  for (int round = 0; round < 3; ++round)
+    for (const db::Token& each : changes.tokens)
+      ASSERT_EQ(book.check({each.id, kSecret}).verdict, Verdict::good) << "let go of, and made anew";
+  EXPECT_LE(book.prepared(), 64u);
+  EXPECT_GT(book.prepared(), 32u);
+  db::RightsChanges again = changes;  // their callers are dropped; the bound still holds
+  again.version = 2;
+  book.apply(again);
+  for (const db::Token& each : changes.tokens) ASSERT_EQ(book.check({each.id, kSecret}).verdict, Verdict::good);
+  EXPECT_LE(book.prepared(), 64u);
+}
+
+TEST_F(TokenBookTest, TellsOfEachTokenOnceAnIntervalThatItWasUsed) {
+  TokenBook book(file(), clock_);
+  book.learn(token("abcdefghij"), std::nullopt);
+  EXPECT_TRUE(book.take_used().empty());
+  for (int i = 0; i < 3; ++i) (void)book.check({"abcdefghij", kSecret});
+  EXPECT_EQ(book.take_used(), std::vector<std::string>{"abcdefghij"});
+  (void)book.check({"abcdefghij", kSecret});
+  EXPECT_TRUE(book.take_used().empty());
+  book.start_use_interval();
+  (void)book.check({"abcdefghij", kOther});
+  EXPECT_TRUE(book.take_used().empty()) << "a wrong secret is no use";
+  (void)book.check({"abcdefghij", kSecret});
+  EXPECT_EQ(book.take_used().size(), 1u);
 }
 
 }  // namespace

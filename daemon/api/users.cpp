@@ -1,0 +1,198 @@
+#include "daemon/api/render.hpp"
+#include "daemon/api/rights.hpp"
+#include "daemon/log.hpp"
+
+namespace tally::daemon::api {
+namespace {
+
+using authz::Action;
+using authz::Type;
+using http::Response;
+using http::Status;
+using tracker::Errc;
+
+constexpr std::size_t kMostRoles = 64;
+
+/// A user is owned by itself.
+struct UserObject {
+  explicit UserObject(const tracker::Uuid& id) : text(id.to_string()) {}
+  std::string text;
+  authz::Object object() const { return {Type::user, text, text}; }
+};
+
+boost::json::object as_json(const db::User& user) {
+  return {
+      {"id", user.id.to_string()}, {"username", user.username}, {"email", user.email}, {"roles", to_array(user.roles)}};
+}
+
+/// What a PUT asks for; what it leaves out stays as it is.
+struct Wanted {
+  std::string username;
+  std::optional<std::string> email;
+  std::optional<std::vector<std::string>> roles;
+};
+
+Wanted read_user(const JsonNode& body) {
+  Wanted wanted;
+  wanted.username = body.member("username").name(kLongestName);
+  if (const JsonNode email = body.member("email"); email.present()) wanted.email = email.text(kLongestName);
+  if (const JsonNode roles = body.member("roles"); roles.present()) {
+    wanted.roles.emplace();
+    for (const std::string& role : roles.texts(kMostRoles, kLongestName))
+      if (std::find(wanted.roles->begin(), wanted.roles->end(), role) == wanted.roles->end())
+        wanted.roles->push_back(role);
+  }
+  return wanted;
+}
+
+std::vector<authz::RoleName> site_names(const std::vector<std::string>& roles) {
+  std::vector<authz::RoleName> names;
+  for (const std::string& role : roles) {
+    // One that cannot be read is looked for as it stands, and not found.
+    auto name = authz::parse_role_name(role);
+    names.push_back(name ? std::move(*name) : authz::RoleName{role, {}});
+  }
+  return names;
+}
+
+/// Everybody has `member`: it comes with a new user, and stays.
+authz::RoleChange change_between(const db::User* before, const db::User& after) {
+  std::vector<authz::RoleName> from, to = site_names(after.roles);
+  if (before) {
+    from = site_names(before->roles);
+    from.push_back({"member", {}});
+  }
+  to.push_back({"member", {}});
+  return authz::change_role_set(from, to);
+}
+
+db::User merged(const tracker::Uuid& id, const db::User* before, const Wanted& wanted) {
+  db::User user;
+  if (before) user = *before;
+  user.id = id;
+  user.username = wanted.username;
+  if (wanted.email) user.email = *wanted.email;
+  if (wanted.roles) user.roles = *wanted.roles;
+  return user;
+}
+
+bool same(const db::User& a, const db::User& b) {
+  return a.username == b.username && a.email == b.email && a.roles == b.roles;
+}
+
+/// Why this caller may not make that of the user.
+std::optional<Response> check_put(Context& context, const http::Request& request, const db::User* before,
+                                  const db::User& after) {
+  const UserObject user(after.id);
+  if (!may(context, request, before ? Action::update : Action::create, user.object())) return forbidden();
+  return check_roles(context, request, "", change_between(before, after), site_names(after.roles), {});
+}
+
+/// Whoever deletes a user takes its roles away.
+std::optional<Response> check_delete(Context& context, const http::Request& request, const db::User& user) {
+  authz::RoleChange change;
+  change.removed = site_names(user.roles);
+  return check_roles(context, request, "", change, {}, {});
+}
+
+std::string joined(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += (all.empty() ? "" : " ") + text;
+  return all;
+}
+
+void log_put(const http::Request& request, const db::User& user, bool created) {
+  log::audit(created ? "user created" : "user changed", {{"user", user.id.to_string()},
+                                                         {"username", user.username},
+                                                         {"roles", joined(user.roles)},
+                                                         {"by", actor(request)},
+                                                         {"request_id", request.id}});
+}
+
+}  // namespace
+
+Answer get_users(Context& context, http::Request& request) {
+  PageQuery query = read_page(request);
+  if (query.refusal) co_return std::move(*query.refusal);
+  auto condition = visible(context, request, Type::user, db::kUserTable);
+  if (!condition) co_return forbidden();
+  db::Page page;
+  page.visible = std::move(*condition);
+  page.limit = query.limit + 1;
+  if (!query.after.empty()) {
+    page.after = tracker::Uuid::parse(query.after);
+    if (!page.after) co_return http::problem(Status::bad_request, "after must be the next of a page.");
+  }
+  auto listing = context.directory.list_users(std::move(page));
+  const auto users = co_await std::move(listing);
+  if (!users) co_return store_failure(users.error());
+  co_return page_of("users", *users, query.limit, as_json, [](const db::User& user) { return user.id.to_string(); });
+}
+
+Answer get_user(Context& context, http::Request& request) {
+  const auto id = path_uuid(request.captures[0]);
+  if (!id) co_return not_found("user");
+  const UserObject object(*id);
+  if (!may(context, request, Action::read, object.object())) co_return forbidden();
+  const auto user = co_await context.directory.find_user(*id);
+  if (!user) co_return store_failure(user.error());
+  if (!*user) co_return not_found("user");
+  co_return put_answer(false, as_json(**user));
+}
+
+Answer put_user(Context& context, http::Request& request) {
+  const auto id = path_uuid(request.captures[0]);
+  if (!id) co_return not_found("user");
+  const UserObject object(*id);
+  if (!may(context, request, Action::create, object.object()) &&
+      !may(context, request, Action::update, object.object()))
+    co_return forbidden();
+  JsonBody body(request.body);
+  const Wanted wanted = read_user(body.root());
+  if (auto refusal = body.refusal()) co_return std::move(*refusal);
+
+  for (int i = 0; i < kTries; ++i) {
+    const auto before = co_await context.directory.find_user(*id);
+    if (!before) co_return store_failure(before.error());
+    const db::User* known = *before ? &**before : nullptr;
+    const db::User user = merged(*id, known, wanted);
+    if (auto refusal = check_put(context, request, known, user)) co_return std::move(*refusal);
+    if (known && same(*known, user)) co_return put_answer(false, as_json(user));
+    auto putting = context.directory.put_user(user, db::Seen::at(known ? known->version : 0), actor(request));
+    const auto put = co_await std::move(putting);
+    if (put) {
+      log_put(request, user, put->created);
+      co_await settle(context, put->version);
+      co_return put_answer(put->created, as_json(user));
+    }
+    if (put.error() == Errc::conflict)
+      co_return refused(Status::conflict, "the name belongs to another user", "/username");
+    if (put.error() != Errc::serialization) co_return store_failure(put.error());
+  }
+  co_return busy();
+}
+
+Answer delete_user(Context& context, http::Request& request) {
+  const auto id = path_uuid(request.captures[0]);
+  if (!id) co_return not_found("user");
+  const UserObject object(*id);
+  if (!may(context, request, Action::delete_, object.object())) co_return forbidden();
+  for (int i = 0; i < kTries; ++i) {
+    const auto user = co_await context.directory.find_user(*id);
+    if (!user) co_return store_failure(user.error());
+    if (!*user) co_return not_found("user");
+    if (auto refusal = check_delete(context, request, **user)) co_return std::move(*refusal);
+    auto deleting = context.directory.delete_user(*id, db::Seen::at((*user)->version), actor(request));
+    const auto deleted = co_await std::move(deleting);
+    if (deleted) {
+      log::audit("user deleted", {{"user", object.text}, {"by", actor(request)}, {"request_id", request.id}});
+      co_await settle(context, *deleted);
+      co_return http::no_content();
+    }
+    if (deleted.error() == Errc::not_found) co_return not_found("user");
+    if (deleted.error() != Errc::serialization) co_return store_failure(deleted.error());
+  }
+  co_return busy();
+}
+
+}  // namespace tally::daemon::api

@@ -1,0 +1,673 @@
+"""The directory, tokens and questions over HTTP: who may do what, what hostile bodies get, and how fast other replicas follow."""
+import datetime
+import json
+import threading
+import uuid
+
+from harness.books import EVENTS
+from harness.case import Case
+from harness.daemon import run_tallyd
+from harness.waiting import eventually
+
+API = "/api/v1"
+
+
+def new_id():
+    return str(uuid.uuid4())
+
+
+class DirectoryCase(Case):
+    """A replica, and Olga, who owns the site."""
+
+    def setUp(self):
+        super().setUp()
+        self.url = self.database()
+        self.daemon = self.replica(self.url)
+        self.owner_id, self.owner = self.person("olga", "owner")
+
+    def person(self, name, *roles, daemon=None):
+        """A user made on the command line, and a client with a token of theirs."""
+        user = new_id()
+        words = ["user", "put", "--id", user, "--username", name, "--database-url", self.url]
+        for role in roles:
+            words += ["--role", role]
+        run_tallyd(*words)
+        token = run_tallyd("token", "create", "--user", user, "--database-url", self.url).stdout.strip()
+        return user, (daemon or self.daemon).client(token)
+
+    def put(self, client, path, body):
+        return client.request("PUT", API + path, body)
+
+    def get(self, client, path):
+        return client.request("GET", API + path)
+
+    def delete(self, client, path):
+        return client.request("DELETE", API + path)
+
+    def may(self, client, resource_type, action, **where):
+        answer = client.post(f"{API}/authz/check", {"checks": {"it": {"object": {"resource_type": resource_type, **where}, "action": action}}})
+        self.assertEqual(answer.status, 200, answer)
+        return answer.json["it"]
+
+    def organization(self, name="acme"):
+        org = new_id()
+        answer = self.put(self.owner, f"/organizations/{org}", {"name": name, "display_name": name.title()})
+        self.assertEqual(answer.status, 201, answer)
+        return org
+
+    def member(self, org, user, *roles):
+        answer = self.put(self.owner, f"/organizations/{org}/members/{user}", {"roles": list(roles)})
+        self.assertIn(answer.status, (200, 201), answer)
+
+    def assert_problem(self, answer, status, pointer=None):
+        self.assertEqual(answer.status, status, answer)
+        self.assertEqual(answer.headers["Content-Type"], "application/problem+json")
+        problem = answer.json
+        self.assertEqual(problem["status"], status)
+        if pointer is not None:
+            self.assertIn(pointer, [each["pointer"] for each in problem.get("errors", [])], problem)
+
+    def audit(self):
+        """Actions and their actors, oldest first."""
+        return self.postgres.sql("SELECT action, actor FROM tallyd.audit_log ORDER BY id", self.database_name)
+
+
+class Users(DirectoryCase):
+    def test_are_put_read_listed_and_deleted(self):
+        user = new_id()
+        body = {"username": "ada", "email": "ada@example.org", "roles": ["auditor"]}
+        answer = self.put(self.owner, f"/users/{user}", body)
+        self.assertEqual(answer.status, 201, answer)
+        self.assertEqual(answer.json, {"id": user, **body})
+        self.assertEqual(self.put(self.owner, f"/users/{user.upper()}", body).status, 200, "an upsert, ids in any letter case")
+        self.assertEqual(self.get(self.owner, f"/users/{user}").json, {"id": user, **body})
+        changed = self.put(self.owner, f"/users/{user}", {"username": "ada l"})
+        self.assertEqual((changed.status, changed.json["roles"], changed.json["email"]), (200, ["auditor"], "ada@example.org"))
+        listed = self.get(self.owner, "/users").json
+        self.assertEqual({each["username"] for each in listed["users"]}, {"olga", "ada l"})
+        self.assertEqual(self.delete(self.owner, f"/users/{user}").status, 204)
+        self.assert_problem(self.get(self.owner, f"/users/{user}"), 404)
+        self.assert_problem(self.delete(self.owner, f"/users/{user}"), 404)
+
+    def test_lists_come_page_by_page(self):
+        for number in range(7):
+            self.assertEqual(self.put(self.owner, f"/users/{new_id()}", {"username": f"u{number}"}).status, 201)
+        seen, path = [], "/users?limit=3"
+        while path:
+            page = self.get(self.owner, path).json
+            self.assertLessEqual(len(page["users"]), 3)
+            seen += [each["username"] for each in page["users"]]
+            path = f"/users?limit=3&after={page['next']}" if "next" in page else None
+        self.assertEqual(sorted(seen), sorted(["olga"] + [f"u{n}" for n in range(7)]))
+        for query in ("limit=0", "limit=1001", "limit=x", "limit=", "after=", "after=nonsense", "color=red", "limit=1&limit=2"):
+            self.assert_problem(self.get(self.owner, f"/users?{query}"), 400)
+
+    def test_a_member_sees_itself_and_changes_nothing(self):
+        user, member = self.person("max")
+        self.assertEqual(self.get(member, f"/users/{user}").json["username"], "max")
+        self.assertEqual([each["id"] for each in self.get(member, "/users").json["users"]], [user])
+        self.assert_problem(self.get(member, f"/users/{self.owner_id}"), 403)
+        self.assert_problem(self.get(member, f"/users/{new_id()}"), 403)
+        self.assert_problem(self.put(member, f"/users/{user}", {"username": "max", "roles": ["owner"]}), 403)
+        self.assert_problem(self.put(member, f"/users/{new_id()}", {"username": "x"}), 403)
+        self.assert_problem(self.delete(member, f"/users/{user}"), 403)
+
+    def test_an_auditor_reads_and_changes_nothing(self):
+        _, auditor = self.person("audrey", "auditor")
+        self.assertEqual(self.get(auditor, f"/users/{self.owner_id}").status, 200)
+        self.assert_problem(self.put(auditor, f"/users/{new_id()}", {"username": "x"}), 403)
+
+    def test_a_user_admin_makes_users_but_gives_no_role(self):
+        _, admin = self.person("uma", "user-admin")
+        user = new_id()
+        self.assertEqual(self.put(admin, f"/users/{user}", {"username": "new", "roles": []}).status, 201)
+        self.assertEqual(self.put(admin, f"/users/{user}", {"username": "newer", "roles": ["member"]}).status, 200)
+        for role in ("owner", "auditor", "user-admin", "template-admin"):
+            self.assert_problem(self.put(admin, f"/users/{user}", {"username": "new", "roles": [role]}), 403)
+        self.assert_problem(self.put(admin, f"/users/{self.owner_id}", {"username": "olga", "roles": []}), 403)
+        self.assertEqual(self.put(admin, f"/users/{self.owner_id}", {"username": "olga b"}).status, 200, "names are his to change")
+        self.assert_problem(self.delete(admin, f"/users/{self.owner_id}"), 403)
+        self.assertEqual(self.delete(admin, f"/users/{user}").status, 204)
+
+    def test_roles_that_cannot_be_given_are_refused_by_name(self):
+        user, org = new_id(), self.organization()
+        for role in ("no-such-role", "organization-admin", f"organization-admin:{org}", "owner:nonsense", "Owner", "organization-member", ""):
+            self.assert_problem(self.put(self.owner, f"/users/{user}", {"username": "x", "roles": ["auditor", role]}), 422, "/roles/1")
+        self.assert_problem(self.get(self.owner, f"/users/{user}"), 404)
+
+    def test_two_users_cannot_have_one_name(self):
+        self.assertEqual(self.put(self.owner, f"/users/{new_id()}", {"username": "twin"}).status, 201)
+        self.assert_problem(self.put(self.owner, f"/users/{new_id()}", {"username": "TWIN"}), 409, "/username")
+
+    def test_hostile_bodies_are_refused_with_a_pointer(self):
+        path = f"/users/{new_id()}"
+        for body, pointer in (
+                ({}, "/username"), ([], ""), ({"username": 7}, "/username"), ({"username": None}, "/username"), ({"username": ""}, "/username"),
+                ({"username": "  "}, "/username"), ({"username": "a\nb"}, "/username"), ({"username": "a\0b"}, "/username"),
+                ({"username": "x" * 257}, "/username"), ({"username": "x", "roles": "owner"}, "/roles"), ({"username": "x", "roles": [1]}, "/roles/0"),
+                ({"username": "x", "roles": ["member"] * 65}, "/roles"), ({"username": "x", "email": ["a"]}, "/email")):
+            self.assert_problem(self.put(self.owner, path, body), 422, pointer)
+        twice = b'{"username": "a", "username": "b"}'
+        self.assert_problem(self.owner.request("PUT", API + path, twice, {"Content-Type": "application/json"}), 422, "/username")
+        for body in (b"", b"{", b"{} {}", b'{"username": "\xff"}', b"nonsense"):
+            self.assert_problem(self.owner.request("PUT", API + path, body, {"Content-Type": "application/json"}), 400)
+        self.assert_problem(self.owner.request("PUT", API + path, b"{}", {"Content-Type": "text/plain"}), 415)
+        for bad in ("nonsense", "%00", str(uuid.UUID(int=0)), "..%2f"):
+            self.assertEqual(self.put(self.owner, f"/users/{bad}", {"username": "x"}).status, 404, bad)
+        self.assertEqual(self.owner.request("POST", API + path, b"{}", {"Content-Type": "application/json"}).status, 405)
+
+    def test_without_a_token_nothing_is_answered(self):
+        stranger = self.daemon.client()
+        org = new_id()
+        for method, path in (("GET", "/users"), ("PUT", f"/users/{org}"), ("DELETE", f"/users/{org}"), ("GET", f"/organizations/{org}"),
+                             ("PUT", f"/organizations/{org}/members/{org}"), ("PUT", f"/organizations/{org}/roles/x"), ("POST", "/tokens"),
+                             ("GET", "/tokens"), ("POST", "/authz/check"), ("GET", "/authz/whoami"), ("GET", "/authz/catalog")):
+            self.assert_problem(stranger.request(method, API + path, {} if method in ("PUT", "POST") else None), 401)
+
+    def test_a_deleted_user_and_its_agents_are_out_at_once(self):
+        user, client = self.person("gone")
+        agent = run_tallyd(
+            "token", "create", "--agent", "--workspace", new_id(), "--owner", user, "--template", new_id(), "--version", new_id(),
+            "--database-url", self.url).stdout.strip()
+        agent = self.daemon.client(agent)
+        self.assertEqual(self.get(client, "/authz/whoami").status, 200)
+        self.assertEqual(self.get(agent, "/authz/whoami").status, 200)
+        self.assertEqual(self.delete(self.owner, f"/users/{user}").status, 204)
+        self.assert_problem(self.get(client, "/authz/whoami"), 401)
+        self.assert_problem(self.get(agent, "/authz/whoami"), 401)
+
+    def test_every_change_leaves_a_line_in_the_log_and_in_the_table(self):
+        user = new_id()
+        before = len(self.audit())
+        self.put(self.owner, f"/users/{user}", {"username": "ada", "roles": ["auditor"]})
+        self.put(self.owner, f"/users/{user}", {"username": "ada", "roles": ["auditor"]})
+        self.put(self.owner, f"/users/{user}", {"username": "ada", "roles": []})
+        self.delete(self.owner, f"/users/{user}")
+        by = f"user:{self.owner_id}"
+        self.assertEqual(self.audit()[before:], [["put_user", by], ["put_user", by], ["delete_user", by]], "what changes nothing leaves none")
+        eventually(lambda: [e["msg"] for e in self.daemon.entries() if e.get("audit")] == ["user created", "user changed", "user deleted"],
+                   "the log has them too")
+
+
+class Organizations(DirectoryCase):
+    def test_are_put_read_listed_and_deleted(self):
+        org = self.organization()
+        self.assertEqual(self.get(self.owner, f"/organizations/{org}").json, {"id": org, "name": "acme", "display_name": "Acme"})
+        self.assertEqual(self.put(self.owner, f"/organizations/{org}", {"name": "acme", "display_name": "ACME"}).status, 200)
+        self.assertEqual([each["id"] for each in self.get(self.owner, "/organizations").json["organizations"]], [org])
+        self.assert_problem(self.put(self.owner, f"/organizations/{new_id()}", {"name": "Acme"}), 409, "/name")
+        self.assert_problem(self.put(self.owner, f"/organizations/{new_id()}", {"name": 1}), 422, "/name")
+        self.assertEqual(self.delete(self.owner, f"/organizations/{org}").status, 204)
+        self.assert_problem(self.delete(self.owner, f"/organizations/{org}"), 404)
+
+    def test_their_admin_changes_them_and_makes_none(self):
+        org, other = self.organization(), self.organization("other")
+        user, admin = self.person("adam")
+        self.member(org, user, "organization-admin")
+        self.assertEqual(self.put(admin, f"/organizations/{org}", {"name": "renamed"}).status, 200)
+        self.assertEqual([each["id"] for each in self.get(admin, "/organizations").json["organizations"]], [org])
+        for path in (f"/organizations/{other}", f"/organizations/{new_id()}"):
+            self.assert_problem(self.put(admin, path, {"name": "mine"}), 403)
+            self.assert_problem(self.get(admin, path), 403)
+            self.assert_problem(self.delete(admin, path), 403)
+        _, member = self.person("max")
+        self.assert_problem(self.get(member, "/organizations"), 403)
+
+    def test_members_have_roles_in_their_organization_alone(self):
+        org, other = self.organization(), self.organization("other")
+        user, client = self.person("ada")
+        self.assertFalse(self.may(client, "workspace", "create", organization_id=org, owner_id="me"))
+        answer = self.put(self.owner, f"/organizations/{org}/members/{user}", {"roles": ["organization-auditor"]})
+        self.assertEqual(answer.status, 201, answer)
+        self.assertEqual(answer.json, {"user_id": user, "organization_id": org, "username": "ada", "roles": ["organization-auditor"]})
+        self.assertTrue(self.may(client, "workspace", "create", organization_id=org, owner_id="me"))
+        self.assertTrue(self.may(client, "connection_log", "read", organization_id=org))
+        self.assertFalse(self.may(client, "connection_log", "read", organization_id=other))
+        self.assertEqual(self.get(self.owner, f"/organizations/{org}/members").json["members"], [answer.json])
+        same = self.put(self.owner, f"/organizations/{org}/members/{user}", {"roles": [f"organization-auditor:{org}"]})
+        self.assertEqual((same.status, same.json), (200, answer.json), "with or without the organization")
+        self.assertEqual(self.delete(self.owner, f"/organizations/{org}/members/{user}").status, 204)
+        self.assertFalse(self.may(client, "connection_log", "read", organization_id=org))
+        self.assert_problem(self.delete(self.owner, f"/organizations/{org}/members/{user}"), 404)
+
+    def test_who_may_give_which_role(self):
+        org = self.organization()
+        target, _ = self.person("target")
+        path = f"/organizations/{org}/members/{target}"
+        actors = {}
+        for role in ("organization-admin", "organization-user-admin", "organization-template-admin", "organization-auditor"):
+            user, actors[role] = self.person(role)
+            self.member(org, user, role)
+        _, actors["user-admin"] = self.person("uma", "user-admin")
+        _, actors["auditor"] = self.person("audrey", "auditor")
+        for name in ("organization-template-admin", "organization-auditor", "auditor"):
+            self.assert_problem(self.put(actors[name], path, {"roles": []}), 403)
+        for name in ("organization-user-admin", "user-admin", "organization-admin"):
+            self.assertEqual(self.put(actors[name], path, {"roles": []}).status, 201, name)
+            self.assert_problem(self.put(actors["auditor"], path, {"roles": []}), 403)
+            self.assertEqual(self.delete(actors[name], path).status, 204, name)
+        for name in ("organization-user-admin", "user-admin"):
+            self.assert_problem(self.put(actors[name], path, {"roles": ["organization-auditor"]}), 403)
+        self.assertEqual(self.put(actors["organization-admin"], path, {"roles": ["organization-admin"]}).status, 201)
+        for name in ("organization-user-admin", "user-admin"):
+            self.assert_problem(self.put(actors[name], path, {"roles": []}), 403)
+            self.assert_problem(self.delete(actors[name], path), 403)
+
+    def test_roles_of_elsewhere_and_of_nowhere_are_refused(self):
+        org, other = self.organization(), self.organization("other")
+        user, _ = self.person("ada")
+        path = f"/organizations/{org}/members/{user}"
+        for role in (f"organization-admin:{other}", "owner", "no-such-role", "member", f"owner:{org}", "a:b:c", ""):
+            self.assert_problem(self.put(self.owner, path, {"roles": [role]}), 422, "/roles/0")
+        self.assert_problem(self.put(self.owner, path, {}), 422, "/roles")
+        self.assert_problem(self.put(self.owner, f"/organizations/{org}/members/{new_id()}", {"roles": []}), 404)
+        self.assert_problem(self.put(self.owner, f"/organizations/{new_id()}/members/{user}", {"roles": []}), 404)
+
+    def test_plain_members_see_each_other_and_strangers_see_nothing(self):
+        org = self.organization()
+        user, member = self.person("ada")
+        self.member(org, user)
+        self.assertEqual(self.get(member, f"/organizations/{org}/members").status, 200)
+        _, stranger = self.person("max")
+        self.assert_problem(self.get(stranger, f"/organizations/{org}/members"), 403)
+        self.assert_problem(self.get(stranger, f"/organizations/{new_id()}/members"), 403)
+        self.assert_problem(self.get(self.owner, f"/organizations/{new_id()}/members"), 404)
+
+
+class Groups(DirectoryCase):
+    def setUp(self):
+        super().setUp()
+        self.org = self.organization()
+        self.ada_id, self.ada = self.person("ada")
+        self.max_id, self.max = self.person("max")
+        self.member(self.org, self.ada_id)
+        self.member(self.org, self.max_id)
+
+    def test_are_put_read_listed_and_deleted(self):
+        group = new_id()
+        path = f"/organizations/{self.org}/groups/{group}"
+        answer = self.put(self.owner, path, {"name": "ops", "members": [self.ada_id, self.ada_id]})
+        self.assertEqual(answer.status, 201, answer)
+        self.assertEqual(answer.json, {"id": group, "organization_id": self.org, "name": "ops", "members": [self.ada_id]})
+        self.assertEqual(self.get(self.ada, "/authz/whoami").json["groups"], [group], "at once")
+        self.assertEqual(self.put(self.owner, path, {"name": "ops", "members": [self.ada_id]}).status, 200)
+        self.assertEqual(self.get(self.owner, f"/organizations/{self.org}/groups").json["groups"], [answer.json])
+        self.assertEqual(self.put(self.owner, path, {"name": "ops", "members": [self.max_id]}).status, 200)
+        self.assertEqual(self.get(self.ada, "/authz/whoami").json["groups"], [])
+        self.assertEqual(self.delete(self.owner, path).status, 204)
+        self.assert_problem(self.get(self.owner, path), 404)
+        self.assertEqual(self.get(self.max, "/authz/whoami").json["groups"], [])
+
+    def test_only_members_of_the_organization_are_in_them(self):
+        stranger, _ = self.person("eve")
+        path = f"/organizations/{self.org}/groups/{new_id()}"
+        self.assert_problem(self.put(self.owner, path, {"name": "g", "members": [self.ada_id, stranger, new_id()]}), 422, "/members/1")
+        self.assert_problem(self.put(self.owner, path, {"name": "g", "members": ["x"]}), 422, "/members/0")
+        self.assert_problem(self.put(self.owner, path, {"name": "g"}), 422, "/members")
+        self.assert_problem(self.put(self.owner, f"/organizations/{new_id()}/groups/{new_id()}", {"name": "g", "members": []}), 404)
+
+    def test_the_everyone_group_and_groups_of_others_are_left_alone(self):
+        self.assert_problem(self.put(self.owner, f"/organizations/{self.org}/groups/{self.org}", {"name": "g", "members": []}), 409)
+        other, group = self.organization("other"), new_id()
+        self.assertEqual(self.put(self.owner, f"/organizations/{other}/groups/{group}", {"name": "g", "members": []}).status, 201)
+        self.assert_problem(self.put(self.owner, f"/organizations/{self.org}/groups/{group}", {"name": "g", "members": []}), 409)
+        self.assert_problem(self.delete(self.owner, f"/organizations/{self.org}/groups/{group}"), 404)
+
+    def test_members_see_groups_and_only_themselves_in_them(self):
+        path = f"/organizations/{self.org}/groups/{new_id()}"
+        self.put(self.owner, path, {"name": "ops", "members": [self.ada_id, self.max_id]})
+        self.assertEqual(self.get(self.ada, path).json["members"], [self.ada_id])
+        self.assert_problem(self.put(self.ada, path, {"name": "mine", "members": []}), 403)
+        self.assert_problem(self.delete(self.ada, path), 403)
+        _, stranger = self.person("eve")
+        self.assert_problem(self.get(stranger, path), 403)
+        self.assert_problem(self.get(stranger, f"/organizations/{self.org}/groups"), 403)
+
+
+READ = {"resource_type": "workspace", "action": "read"}
+
+
+class CustomRoles(DirectoryCase):
+    def setUp(self):
+        super().setUp()
+        self.org = self.organization()
+        self.admin_id, self.admin = self.person("adam")
+        self.member(self.org, self.admin_id, "organization-admin")
+        self.path = f"/organizations/{self.org}/roles/watcher"
+
+    def test_are_put_given_changed_and_deleted(self):
+        answer = self.put(self.admin, self.path, {"display_name": "Watcher", "org_perms": [READ]})
+        self.assertEqual(answer.status, 201, answer)
+        self.assertEqual(answer.json, {
+            "name": "watcher", "organization_id": self.org, "display_name": "Watcher", "is_system": False,
+            "org_perms": [{**READ, "negate": False}], "member": []})
+        self.assertEqual(self.get(self.admin, self.path).json, answer.json)
+        user, client = self.person("ada")
+        self.member(self.org, user, "watcher")
+        self.assertTrue(self.may(client, "workspace", "read", organization_id=self.org))
+        self.assertIn(f"watcher:{self.org}", self.get(client, "/authz/whoami").json["roles"])
+        changed = self.put(self.admin, self.path, {"permissions": [{"resource_type": "task", "action": "read"}]})
+        self.assertEqual(changed.status, 200, changed)
+        self.assertFalse(self.may(client, "workspace", "read", organization_id=self.org), "at once")
+        self.assertTrue(self.may(client, "task", "read", organization_id=self.org))
+        self.assertEqual([each["name"] for each in self.get(self.admin, f"/organizations/{self.org}/roles").json["roles"]], ["watcher"])
+        self.assertEqual(self.delete(self.admin, self.path).status, 204)
+        self.assertFalse(self.may(client, "task", "read", organization_id=self.org))
+        self.assert_problem(self.get(self.admin, self.path), 404)
+        member = self.get(self.owner, f"/organizations/{self.org}/members/{user}").json
+        self.assertEqual(member["roles"], [], "its holders have lost it")
+
+    def test_escalation_is_refused(self):
+        for permission in ({"resource_type": "workspace", "action": "ssh"}, {"resource_type": "user_secret", "action": "read"},
+                           {"resource_type": "boundary_usage", "action": "read"}):
+            answer = self.put(self.admin, self.path, {"org_perms": [READ, permission]})
+            self.assert_problem(answer, 403, "/org_perms/1")
+            self.assertIn("escalation", answer.json["detail"])
+        other = self.organization("other")
+        self.assert_problem(self.put(self.admin, f"/organizations/{other}/roles/watcher", {"org_perms": [READ]}), 403)
+        narrow = run_tallyd("token", "create", "--user", self.admin_id, "--scope", "assign_org_role:*", "--database-url", self.url).stdout.strip()
+        self.assert_problem(self.put(self.daemon.client(narrow), self.path, {"org_perms": [READ]}), 403, "/org_perms/0")
+        self.assert_problem(self.get(self.owner, self.path), 404)
+
+    def test_the_checks_run_in_their_order(self):
+        member_id, member = self.person("max")
+        self.member(self.org, member_id)
+        everything_wrong = {"site": [READ], "member": [READ], "org_perms": [{"resource_type": "foobar", "action": "*", "negate": True}]}
+        self.assert_problem(self.put(member, self.path, everything_wrong), 403)
+        for change, word, pointer in (
+                ({}, "mixed_levels", "/site/0"), ({"site": [], "user": [READ]}, "mixed_levels", "/user/0"),
+                ({"user": []}, "member_permissions", "/member/0"), ({"member": []}, "invalid_resource", "/org_perms/0"),
+                ({"org_perms": [{"resource_type": "workspace", "action": "juggle", "negate": True}]}, "invalid_action", "/org_perms/0"),
+                ({"org_perms": [{"resource_type": "workspace", "action": "*", "negate": True}]}, "negative", "/org_perms/0"),
+                ({"org_perms": [READ, {"resource_type": "workspace", "action": "*"}]}, "wildcard", "/org_perms/1")):
+            everything_wrong.update(change)
+            answer = self.put(self.admin, self.path, everything_wrong)
+            self.assert_problem(answer, 422, pointer)
+            self.assertTrue(answer.json["detail"].startswith(word), answer.json)
+
+    def test_built_in_names_are_reserved_and_others_must_fit_into_a_role_string(self):
+        for name in ("owner", "member", "organization-admin", "organization-member", "auditor"):
+            answer = self.put(self.admin, f"/organizations/{self.org}/roles/{name}", {"org_perms": [READ]})
+            self.assert_problem(answer, 422)
+        for name in ("a%3Ab", "a%20b", "%C3%A4", "x" * 65, "a%00b"):
+            self.assert_problem(self.put(self.admin, f"/organizations/{self.org}/roles/{name}", {"org_perms": [READ]}), 422)
+
+    def test_hostile_bodies_are_refused_with_a_pointer(self):
+        for body, pointer in (
+                ({}, "/org_perms"), ({"org_perms": {}}, "/org_perms"), ({"org_perms": ["workspace:read"]}, "/org_perms/0"),
+                ({"org_perms": [{"action": "read"}]}, "/org_perms/0/resource_type"),
+                ({"org_perms": [{"resource_type": "workspace", "action": "read", "negate": 1}]}, "/org_perms/0/negate"),
+                ({"org_perms": [READ], "permissions": [READ]}, "/permissions"), ({"org_perms": [READ] * 1001}, "/org_perms")):
+            self.assert_problem(self.put(self.admin, self.path, body), 422, pointer)
+
+    def test_system_roles_take_the_right_on_the_system(self):
+        body = {"is_system": True, "org_perms": [{"resource_type": "workspace", "action": "create", "negate": True}], "member": [READ]}
+        path = f"/organizations/{self.org}/roles/frozen"
+        # An organization's admin has every action on `system` in the organization, and none on the site's.
+        self.assert_problem(self.put(self.admin, path, body), 403)
+        self.assertEqual(self.put(self.owner, path, body).status, 201)
+        self.assert_problem(self.put(self.admin, path, {"org_perms": [READ]}), 403)
+        self.assertEqual(self.put(self.owner, path, {"org_perms": [READ]}).json["is_system"], True, "what it is never changes")
+
+
+class TokensOverHttp(DirectoryCase):
+    def make(self, client, **body):
+        answer = client.post(f"{API}/tokens", body)
+        self.assertEqual(answer.status, 201, answer)
+        return answer.json
+
+    def test_are_made_listed_and_revoked_by_their_owner(self):
+        user, client = self.person("ada")
+        made = self.make(client, name="laptop", scopes=["workspace:read", "user:read"])
+        self.assertEqual((made["user_id"], made["scopes"], made["allow_list"]), (user, ["workspace:read", "user:read"], []))
+        own = self.daemon.client(made["token"])
+        self.assertEqual(self.get(own, f"/users/{user}").status, 200)
+        self.assert_problem(self.get(own, "/tokens"), 403)
+        listed = self.get(client, "/tokens").json["tokens"]
+        self.assertEqual(listed[0]["id"], made["id"], "newest first")
+        self.assertEqual(len(listed), 2)
+        shown = self.get(client, f"/tokens/{made['id']}")
+        secret = made["token"].rsplit("_", 1)[1]
+        self.assertNotIn(secret, shown.body.decode() + json.dumps(listed), "the secret is shown once")
+        self.assertEqual(self.delete(client, f"/tokens/{made['id']}").status, 204)
+        self.assert_problem(self.get(own, f"/users/{user}"), 401)
+        self.assertEqual(self.delete(client, f"/tokens/{made['id']}").status, 204, "again is no error")
+        self.assertEqual(len(self.get(client, "/tokens").json["tokens"]), 1)
+
+    def test_never_have_more_than_their_maker(self):
+        user, client = self.person("ada")
+        narrow = self.daemon.client(self.make(client, scopes=["api_key:*", "workspace:read"])["token"])
+        self.assertEqual(narrow.post(f"{API}/tokens", {"scopes": ["workspace:read"]}).status, 201)
+        for body in ({}, {"scopes": []}, {"scopes": ["coder:all"]}, {"scopes": ["all"]}, {"scopes": ["workspace:read", "workspace:update"]},
+                     {"scopes": ["workspace:*"]}, {"scopes": ["*:*"]}):
+            self.assert_problem(narrow.post(f"{API}/tokens", body), 403)
+        workspace = new_id()
+        listed = self.daemon.client(self.make(client, allow_list=[f"workspace:{workspace}", "api_key:*"])["token"])
+        self.assertEqual(listed.post(f"{API}/tokens", {"allow_list": [f"workspace:{workspace.upper()}"]}).status, 201)
+        for body in ({}, {"allow_list": ["*:*"]}, {"allow_list": ["workspace:*"]}, {"allow_list": [f"workspace:{new_id()}"]}):
+            self.assert_problem(listed.post(f"{API}/tokens", body), 403)
+        without = self.daemon.client(self.make(client, scopes=["workspace:read"])["token"])
+        self.assert_problem(without.post(f"{API}/tokens", {"scopes": ["workspace:read"]}), 403)
+        brief = self.daemon.client(self.make(client, expires_at="2099-01-01T00:00:00Z")["token"])
+        self.assertTrue(self.make(brief)["expires_at"].startswith("2099-01-01T00:00:00"))
+        self.assert_problem(brief.post(f"{API}/tokens", {"expires_at": "2099-01-01T00:00:01Z"}), 403, "/expires_at")
+        self.assert_problem(client.post(f"{API}/tokens", {"user_id": self.owner_id}), 403, "/user_id")
+        self.assert_problem(self.owner.post(f"{API}/tokens", {"user_id": user}), 403, "/user_id")
+        self.assert_problem(self.owner.post(f"{API}/tokens", {"subject": "boundary-usage-tracker"}), 403, "/subject")
+        self.assertEqual(client.post(f"{API}/tokens", {"user_id": user}).status, 201)
+        self.assertEqual(client.post(f"{API}/tokens", {"user_id": "me"}).status, 201)
+
+    def test_follow_their_owners_roles_down(self):
+        user, client = self.person("ada", "auditor")
+        token = self.daemon.client(self.make(client)["token"])
+        self.assertTrue(self.may(token, "audit_log", "read"))
+        self.assertEqual(self.put(self.owner, f"/users/{user}", {"username": "ada", "roles": []}).status, 200)
+        self.assertFalse(self.may(token, "audit_log", "read"))
+
+    def test_are_of_no_concern_to_others(self):
+        _, ada = self.person("ada")
+        _, eve = self.person("eve")
+        made = self.make(ada)
+        for token_id in (made["id"], "0123456789", "nonsense", "x" * 300):
+            self.assert_problem(self.get(eve, f"/tokens/{token_id}"), 403)
+            self.assert_problem(self.delete(eve, f"/tokens/{token_id}"), 403)
+        self.assertNotIn(made["id"], [each["id"] for each in self.get(eve, "/tokens").json["tokens"]])
+        self.assertEqual(self.get(self.owner, f"/tokens/{made['id']}").status, 200)
+        self.assert_problem(self.get(self.owner, "/tokens/0123456789"), 404)
+        self.assertEqual(self.delete(self.owner, f"/tokens/{made['id']}").status, 204)
+        self.assert_problem(self.get(self.daemon.client(made["token"]), "/authz/whoami"), 401)
+
+    def test_are_made_by_no_agent_and_no_tracker(self):
+        agent = run_tallyd(
+            "token", "create", "--agent", "--workspace", new_id(), "--owner", self.owner_id, "--template", new_id(), "--version", new_id(),
+            "--database-url", self.url).stdout.strip()
+        for token in (agent, self.token(self.url)):
+            self.assert_problem(self.daemon.client(token).post(f"{API}/tokens", {}), 403)
+
+    def test_expire(self):
+        soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)).isoformat()
+        client = self.daemon.client(self.make(self.owner, expires_at=soon)["token"])
+        self.assertEqual(self.get(client, "/authz/whoami").status, 200)
+        eventually(lambda: self.get(client, "/authz/whoami").status == 401, "it expires", 10)
+
+    def test_show_when_they_were_last_used(self):
+        made = self.make(self.owner)
+        self.assertNotIn("last_used_at", self.get(self.owner, f"/tokens/{made['id']}").json)
+        self.get(self.daemon.client(made["token"]), "/authz/whoami")
+        eventually(lambda: "last_used_at" in self.get(self.owner, f"/tokens/{made['id']}").json, "its use is noted", 10)
+
+    def test_hostile_bodies_are_refused_with_a_pointer(self):
+        for body, pointer in (
+                ({"scopes": "coder:all"}, "/scopes"), ({"scopes": ["nonsense"]}, "/scopes/0"), ({"scopes": ["coder:all", "workspace:juggle"]}, "/scopes/1"),
+                ({"allow_list": ["nonsense"]}, "/allow_list/0"), ({"allow_list": []}, "/allow_list"), ({"allow_list": ["*:*"] * 129}, "/allow_list"),
+                ({"expires_at": "tomorrow"}, "/expires_at"), ({"expires_at": "2001-01-01T00:00:00Z"}, "/expires_at"), ({"expires_at": 5}, "/expires_at"),
+                ({"name": "x" * 257}, "/name"), ({"name": "a\nb"}, "/name"), ([], "")):
+            self.assert_problem(self.owner.post(f"{API}/tokens", body), 422, pointer)
+
+
+class Questions(DirectoryCase):
+    def test_are_answered_for_the_caller(self):
+        org = self.organization()
+        user, client = self.person("ada")
+        self.member(org, user)
+        checks = {
+            "own": {"object": {"resource_type": "workspace", "owner_id": "me", "organization_id": org}, "action": "ssh"},
+            "by id": {"object": {"resource_type": "workspace", "owner_id": user.upper(), "organization_id": org.upper()}, "action": "ssh"},
+            "other's": {"object": {"resource_type": "workspace", "owner_id": self.owner_id, "organization_id": org}, "action": "ssh"},
+            "anywhere": {"object": {"resource_type": "workspace", "owner_id": "me", "any_org": True}, "action": "create"},
+            "unknown type": {"object": {"resource_type": "mystery"}, "action": "read"},
+            "unknown action": {"object": {"resource_type": "workspace"}, "action": "juggle"},
+            "secret": {"object": {"resource_type": "user_secret", "owner_id": "me", "resource_id": "1"}, "action": "read"},
+        }
+        answer = client.post(f"{API}/authz/check", {"checks": checks})
+        self.assertEqual(answer.json, {
+            "own": True, "by id": True, "other's": False, "anywhere": True, "unknown type": False, "unknown action": False, "secret": True})
+        self.assertEqual(client.post(f"{API}/authz/check", {"checks": {}}).json, {})
+
+    def test_that_cannot_be_read_are_refused_with_a_pointer(self):
+        good = {"resource_type": "workspace"}
+        for body, pointer in (
+                ({}, "/checks"), ({"checks": []}, "/checks"), ({"checks": {"a/b~c": {"action": "read"}}}, "/checks/a~1b~0c/object"),
+                ({"checks": {"x": {"object": good}}}, "/checks/x/action"), ({"checks": {"x": {"object": {}, "action": "read"}}}, "/checks/x/object/resource_type"),
+                ({"checks": {"x": {"object": {**good, "owner_id": "you"}, "action": "read"}}}, "/checks/x/object/owner_id"),
+                ({"checks": {"x": {"object": {**good, "organization_id": "*"}, "action": "read"}}}, "/checks/x/object/organization_id"),
+                ({"checks": {"x": {"object": {**good, "any_org": 1}, "action": "read"}}}, "/checks/x/object/any_org"),
+                ({"checks": {"x": {"object": {**good, "any_org": True, "organization_id": new_id()}, "action": "read"}}}, "/checks/x/object"),
+                ({"checks": {str(n): {"object": good, "action": "read"} for n in range(1001)}}, "/checks")):
+            self.assert_problem(self.owner.post(f"{API}/authz/check", body), 422, pointer)
+
+    def test_who_am_i(self):
+        who = self.get(self.owner, "/authz/whoami").json
+        self.assertEqual((who["id"], who["kind"], who["username"], who["roles"]), (self.owner_id, "user", "olga", ["member", "owner"]))
+        tracker = self.get(self.daemon.client(self.token(self.url)), "/authz/whoami").json
+        self.assertEqual((tracker["kind"], tracker["roles"]), ("system", ["boundary-usage-tracker"]))
+
+    def test_the_catalog_is_the_contracts(self):
+        catalog = self.get(self.owner, "/authz/catalog").json
+        self.assertEqual(len(catalog["resources"]), 43)
+        self.assertEqual(sorted(catalog["resources"]["boundary_usage"]["actions"]), ["delete", "read", "update"])
+        self.assertIn({"resource_type": "user", "action": "read", "negate": False}, catalog["roles"]["auditor"]["site"])
+        self.assertEqual(catalog["scopes"]["coder:all"], [{"resource_type": "*", "action": "*", "negate": False}])
+        self.assertIn("connection-logger", catalog["system_subjects"])
+
+
+class TwoReplicas(DirectoryCase):
+    """What one replica takes, the other honours within five seconds."""
+
+    def setUp(self):
+        super().setUp()
+        self.other = self.replica(self.url, "other")
+
+    def on_other(self, client_token):
+        return self.other.client(client_token)
+
+    def sign_in(self, name, *roles):
+        user, client = self.person(name, *roles)
+        return user, client, self.on_other(client._token)
+
+    def test_a_role_that_is_taken_away(self):
+        user, here, there = self.sign_in("ada", "auditor")
+        self.assertTrue(self.may(there, "audit_log", "read"))
+        self.assertEqual(self.put(self.owner, f"/users/{user}", {"username": "ada", "roles": []}).status, 200)
+        self.assertFalse(self.may(here, "audit_log", "read"), "at once here")
+        eventually(lambda: not self.may(there, "audit_log", "read"), "and there", 5)
+
+    def test_a_membership_a_group_and_a_custom_role(self):
+        org = self.organization()
+        user, here, there = self.sign_in("ada")
+        self.assertFalse(self.may(there, "workspace", "read", organization_id=org))
+        self.assertEqual(self.put(self.owner, f"/organizations/{org}/roles/watcher", {"org_perms": [READ]}).status, 201)
+        self.member(org, user, "watcher")
+        eventually(lambda: self.may(there, "workspace", "read", organization_id=org), "the role is honoured there", 5)
+        self.assertEqual(self.put(self.owner, f"/organizations/{org}/roles/watcher", {"org_perms": []}).status, 200)
+        self.assertFalse(self.may(here, "workspace", "read", organization_id=org), "at once here")
+        eventually(lambda: not self.may(there, "workspace", "read", organization_id=org), "changed there", 5)
+        group = new_id()
+        self.assertEqual(self.put(self.owner, f"/organizations/{org}/groups/{group}", {"name": "g", "members": [user]}).status, 201)
+        eventually(lambda: self.get(there, "/authz/whoami").json["groups"] == [group], "in the group there", 5)
+        self.assertEqual(self.delete(self.owner, f"/organizations/{org}").status, 204)
+        eventually(lambda: self.get(there, "/authz/whoami").json["organizations"] == [], "out of it there", 5)
+
+    def test_a_token_that_is_revoked_and_a_user_that_is_deleted(self):
+        user, here, there = self.sign_in("ada")
+        made = here.post(f"{API}/tokens", {}).json
+        second = self.on_other(made["token"])
+        self.assertEqual(self.get(second, "/authz/whoami").status, 200, "a new token works at once on every replica")
+        self.assertEqual(self.delete(here, f"/tokens/{made['id']}").status, 204)
+        eventually(lambda: self.get(second, "/authz/whoami").status == 401, "revoked there", 5)
+        self.assertEqual(self.delete(self.owner, f"/users/{user}").status, 204)
+        self.assertEqual(self.get(here, "/authz/whoami").status, 401)
+        eventually(lambda: self.get(there, "/authz/whoami").status == 401, "deleted there", 5)
+
+    def test_a_new_token_has_all_its_rights_at_once_everywhere(self):
+        org = self.organization()
+        self.assertEqual(self.put(self.owner, f"/organizations/{org}/roles/watcher", {"org_perms": [READ]}).status, 201)
+        user = new_id()
+        self.assertEqual(self.put(self.owner, f"/users/{user}", {"username": "new"}).status, 201)
+        self.member(org, user, "watcher")
+        token = run_tallyd("token", "create", "--user", user, "--database-url", self.url).stdout.strip()
+        self.assertTrue(self.may(self.on_other(token), "workspace", "read", organization_id=org))
+
+    def test_changes_at_once_on_both_lose_nothing(self):
+        """Both replicas change the roles of one user again and again: each change is checked against what it replaces."""
+        user, _, _ = self.sign_in("ada")
+        owner_there = self.on_other(self.owner._token)
+        outcomes = []
+
+        def change(client, roles):
+            for _ in range(10):
+                outcomes.append(self.put(client, f"/users/{user}", {"username": "ada", "roles": roles}).status)
+
+        threads = [threading.Thread(target=change, args=pair) for pair in ((self.owner, ["auditor"]), (owner_there, ["template-admin"]))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertLessEqual(set(outcomes), {200, 409})
+        self.assertIn(self.get(self.owner, f"/users/{user}").json["roles"], (["auditor"], ["template-admin"]))
+
+    def test_rights_are_honoured_from_the_state_directory_too(self):
+        org = self.organization()
+        user, _, there = self.sign_in("ada")
+        self.assertEqual(self.put(self.owner, f"/organizations/{org}/roles/watcher", {"org_perms": [READ]}).status, 201)
+        self.member(org, user, "watcher")
+        eventually(lambda: self.may(there, "workspace", "read", organization_id=org), "known there", 5)
+        self.other.stop()
+        self.postgres.sql("ALTER TABLE tallyd.users RENAME TO users_away", self.database_name)
+        self.other.start()
+        self.assertTrue(self.may(there, "workspace", "read", organization_id=org), "the database could not be asked")
+
+
+class Commands(DirectoryCase):
+    def test_users_are_put_listed_and_deleted(self):
+        user = new_id()
+        database = ["--database-url", self.url]
+        out = run_tallyd("user", "put", "--id", user, "--username", "ada", "--email", "a@x", "--role", "auditor", *database, "--output", "json")
+        self.assertEqual(json.loads(out.stdout), {"id": user, "created": True})
+        out = run_tallyd("user", "put", "--id", user, "--username", "ada l", *database, "--output", "json")
+        self.assertEqual(json.loads(out.stdout), {"id": user, "created": False})
+        users = json.loads(run_tallyd("user", "list", *database, "--output", "json").stdout)["users"]
+        self.assertIn({"id": user, "username": "ada l", "email": "", "roles": []}, users)
+        self.assertIn("ada l", run_tallyd("user", "list", *database).stdout)
+        taken = run_tallyd("user", "put", "--id", new_id(), "--username", "ADA L", *database, check=False)
+        self.assertEqual(taken.returncode, 1)
+        self.assertIn("belongs to another user", taken.stderr)
+        for words in (["--id", "x", "--username", "y"], ["--id", new_id(), "--username", ""], ["--id", new_id(), "--username", "y", "--role", "boss"]):
+            self.assertEqual(run_tallyd("user", "put", *words, *database, check=False).returncode, 2, words)
+        self.assertEqual(json.loads(run_tallyd("user", "delete", user, *database, "--output", "json").stdout), {"id": user, "deleted": True})
+        gone = run_tallyd("user", "delete", user, *database, check=False)
+        self.assertEqual(gone.returncode, 1)
+        self.assertIn("there is no user", gone.stderr)
+
+    def test_tokens_are_revoked(self):
+        token = self.token(self.url)
+        client = self.daemon.client(token)
+        event = {"workspace_id": new_id(), "owner_id": new_id(), "allowed": 1}
+        self.assertEqual(client.post(EVENTS, event).status, 202)
+        out = run_tallyd("token", "revoke", token.split("_")[1], "--database-url", self.url)
+        self.assertEqual(out.returncode, 0)
+        eventually(lambda: client.post(EVENTS, event).status == 401, "it is refused", 5)
+        listed = json.loads(run_tallyd("token", "list", "--all", "--database-url", self.url, "--output", "json").stdout)["tokens"]
+        self.assertIn("revoked", [each["state"] for each in listed if each["id"] == token.split("_")[1]])
+        unknown = run_tallyd("token", "revoke", "0123456789", "--database-url", self.url, check=False)
+        self.assertEqual(unknown.returncode, 1)
