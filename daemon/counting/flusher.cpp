@@ -48,7 +48,7 @@ Flusher::Flusher(asio::any_io_executor executor, const CountingParts& parts, Int
       driver_(parts_, reader_, waker_),
       announce_([this](tracker::StreamId stream) { return announce(stream); }) {
   intake_.on_cut([this](const tracker::Cut& cut, std::vector<tracker::Shard::Part> shards,
-                        Volume acknowledged) { take_cut(cut, std::move(shards), acknowledged); },
+                        const std::vector<Volume>& volumes) { take_cut(cut, std::move(shards), volumes); },
                  [this] { urge(); });
   driver_.on_applied([this](const tracker::StreamId& stream, const Volume& volume) {
     for (Own& own : own_)
@@ -85,9 +85,8 @@ StreamFlush::Alarm Flusher::alarm() const {
 }
 
 Volume Flusher::unflushed() const {
-  Volume volume = intake_.since_cut();
   const std::lock_guard lock(pending_mutex_);
-  return volume += pending_;
+  return intake_.untaken() += pending_;
 }
 
 void Flusher::forget_pending(Own& own, const Volume& volume) {
@@ -136,7 +135,8 @@ asio::awaitable<void> Flusher::request_cut() {
   }
 }
 
-void Flusher::take_cut(const tracker::Cut& cut, std::vector<tracker::Shard::Part> shards, Volume acknowledged) {
+void Flusher::take_cut(const tracker::Cut& cut, std::vector<tracker::Shard::Part> shards,
+                       const std::vector<Volume>& volumes) {
   if (cut.ticket > 0) {
     last_ticket_ = cut.ticket;
     cuts_answered_.store(cut.ticket, std::memory_order_relaxed);
@@ -152,9 +152,11 @@ void Flusher::take_cut(const tracker::Cut& cut, std::vector<tracker::Shard::Part
   }
   Own& own = known == own_.end() ? own_.back() : *known;
   auto gathered = tracker::join(std::move(shards), own.cut_at, cut, 1'000);
-  own.unflushed += acknowledged;
   {
+    // Under the lock of whoever adds the two up: what was acknowledged is in one of them at every moment.
     const std::lock_guard lock(pending_mutex_);
+    const Volume acknowledged = intake_.take(volumes);
+    own.unflushed += acknowledged;
     pending_ += acknowledged;
   }
   own.cut_at = cut.upto;

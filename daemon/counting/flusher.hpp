@@ -54,7 +54,7 @@ class Flusher {
   };
   boost::asio::awaitable<bool> cycle();
   boost::asio::awaitable<void> request_cut();
-  void take_cut(const tracker::Cut& cut, std::vector<tracker::Shard::Part> parts, Volume acknowledged);
+  void take_cut(const tracker::Cut& cut, std::vector<tracker::Shard::Part> parts, const std::vector<Volume>& volumes);
   boost::asio::awaitable<tracker::Result<void>> announce(tracker::StreamId stream);
   boost::asio::awaitable<void> trim(const tracker::StreamFlush& flush);
   void forget_pending(Own& own, const Volume& volume);

@@ -12,8 +12,9 @@ struct Intake::Thread {
   asio::any_io_executor executor;
   tracker::Shard shard;
   tracker::AppendGroup outgoing;
-  std::mutex mutex;  // guards `since_cut`
-  Volume since_cut;
+  Volume since_cut;  // this thread's
+  std::mutex mutex;  // guards `untaken`
+  Volume untaken;
 };
 
 /// The parts of one cut, filled by the shards' threads and read by the last of them.
@@ -70,8 +71,9 @@ void Intake::settle(Thread& thread, tracker::AppendGroup& group) {
   }
   {
     const std::lock_guard lock(thread.mutex);
-    thread.since_cut += acknowledged;
+    thread.untaken += acknowledged;
   }
+  thread.since_cut += acknowledged;
   for (const auto& record : group) static_cast<PendingRecord&>(*record).settled();
   if (thread.shard.wants_cut() && !urgent_.exchange(true)) asio::post(counting_, on_urgent_);
 }
@@ -84,28 +86,32 @@ void Intake::cut(const tracker::Cut& cut) {
     asio::post(threads_[i]->executor, [this, collection, i, epoch = epoch_] {
       if (collection->cut.sealed && on_sealed_) on_sealed_();
       collection->parts[i] = threads_[i]->shard.cut(epoch);
-      {
-        const std::lock_guard lock(threads_[i]->mutex);
-        collection->volumes[i] = std::exchange(threads_[i]->since_cut, {});
-      }
+      collection->volumes[i] = std::exchange(threads_[i]->since_cut, {});
       if (collection->missing.fetch_sub(1) > 1) return;
       urgent_ = false;
-      asio::post(counting_, [this, collection] {
-        Volume acknowledged;
-        for (const Volume& volume : collection->volumes) acknowledged += volume;
-        on_cut_(collection->cut, std::move(collection->parts), acknowledged);
-      });
+      asio::post(counting_,
+                 [this, collection] { on_cut_(collection->cut, std::move(collection->parts), collection->volumes); });
     });
   }
 }
 
-Volume Intake::since_cut() const {
+Volume Intake::untaken() const {
   Volume acknowledged;
   for (const auto& thread : threads_) {
     const std::lock_guard lock(thread->mutex);
-    acknowledged += thread->since_cut;
+    acknowledged += thread->untaken;
   }
   return acknowledged;
+}
+
+Volume Intake::take(const std::vector<Volume>& volumes) {
+  Volume taken;
+  for (std::size_t i = 0; i < volumes.size(); ++i) {
+    taken += volumes[i];
+    const std::lock_guard lock(threads_[i]->mutex);
+    threads_[i]->untaken -= volumes[i];
+  }
+  return taken;
 }
 
 }  // namespace tally::daemon

@@ -31,9 +31,9 @@ class Intake final : public tracker::Completions {
 
   void attach(tracker::Journal& journal) { journal_ = &journal; }
 
-  /// A cut with the parts of all shards and what was acknowledged since the last; called on the counting executor, in
-  /// the order of the cuts.
-  using OnCut = std::function<void(const tracker::Cut&, std::vector<tracker::Shard::Part>, Volume)>;
+  /// A cut with the parts of all shards and what each acknowledged since the last; called on the counting executor, in
+  /// the order of the cuts. Whoever answers for these volumes from then on calls `take` with them.
+  using OnCut = std::function<void(const tracker::Cut&, std::vector<tracker::Shard::Part>, const std::vector<Volume>&)>;
   /// Something should not wait for the flush interval; called on the counting executor.
   void on_cut(OnCut handler, std::function<void()> on_urgent);
 
@@ -48,8 +48,10 @@ class Intake final : public tracker::Completions {
   void deliver(std::uint32_t shard, tracker::AppendGroup group) override;
   void cut(const tracker::Cut& cut) override;
 
-  /// Acknowledged since the last cut. Thread-safe.
-  Volume since_cut() const;
+  /// Acknowledged and not taken yet: what is in no cut, and what is in one that is still on its way. Thread-safe.
+  Volume untaken() const;
+  /// Takes the volumes of a cut out of `untaken` and answers their sum. Thread-safe.
+  Volume take(const std::vector<Volume>& volumes);
 
  private:
   struct Thread;
