@@ -30,6 +30,27 @@ void add_span(std::vector<AppendedAt>& spans, AppendedAt span) {
   spans.push_back(span);
 }
 
+using IndexOf = boost::unordered_flat_map<Uuid, std::uint32_t, UuidHash>;
+
+void put(std::vector<ConnectionEntry>& entries, IndexOf& index_of, ConnectionEntry&& entry) {
+  const auto [known, fresh] = index_of.try_emplace(entry.entry, static_cast<std::uint32_t>(entries.size()));
+  if (fresh)
+    entries.push_back(std::move(entry));
+  else
+    join(entries[known->second], std::move(entry));
+}
+
+void put_all(std::vector<ConnectionEntry>& whole, std::vector<ConnectionEntry>&& part) {
+  if (whole.empty()) {
+    whole = std::move(part);
+    return;
+  }
+  if (part.empty()) return;
+  IndexOf index_of;
+  for (std::uint32_t i = 0; i < whole.size(); ++i) index_of.emplace(whole[i].entry, i);
+  for (ConnectionEntry& entry : part) put(whole, index_of, std::move(entry));
+}
+
 void make_distinct(std::vector<Uuid>& ids) {
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
@@ -46,6 +67,7 @@ Accumulator::Added Accumulator::add(RecordType type, std::span<const std::byte> 
     case RecordType::registered:
       return Added::yes;
     case RecordType::connection:
+      return add_connections(payload);
     case RecordType::usage:
       break;
   }
@@ -127,21 +149,62 @@ Accumulator::Added Accumulator::add_keyed(std::span<const std::byte> payload, Wa
     make_distinct(effect.workspaces);
     make_distinct(effect.users);
 
-    const auto [known, fresh] =
-        effect_of_key_.try_emplace(effect.key, static_cast<std::uint32_t>(content_.effects.size()));
-    if (fresh || !holds("S9.merge")) {
+    if (KeyedEffect* fresh = begin_effect({effect.key, effect.body})) {
       effect_ids_ += effect.workspaces.size() + effect.users.size();
-      content_.effects.push_back(std::move(effect));
+      *fresh = std::move(effect);
     } else {
       content_.repeat_allowed += effect.allowed;
       content_.repeat_denied += effect.denied;
       content_.repeat_increments += effect.increments;
-      if (content_.effects[known->second].body != effect.body) ++content_.repeat_conflicts;
     }
   }
   if (at != payload.size()) return Added::malformed;
   note_appended(appended_at, increments);
   return Added::yes;
+}
+
+/// Null: the key is there already.
+KeyedEffect* Accumulator::begin_effect(const GroupKey& key) {
+  const auto [known, fresh] = effect_of_key_.try_emplace(key.key, static_cast<std::uint32_t>(content_.effects.size()));
+  if (!fresh && holds("S9.merge")) {
+    if (content_.effects[known->second].body != key.body) ++content_.repeat_conflicts;
+    return nullptr;
+  }
+  KeyedEffect& effect = content_.effects.emplace_back();
+  effect.key = key.key;
+  effect.body = key.body;
+  return &effect;
+}
+
+/// Whether the bounds let this record in. An empty accumulator takes any: a request is bounded by itself.
+bool Accumulator::has_room(std::span<const std::byte> connections) const {
+  std::size_t at = 0;
+  std::uint32_t groups = 0;
+  const bool keyed = has_keys(connections) && decode_u32(connections, at, groups);
+  if (keyed && !content_.effects.empty() && content_.effects.size() + groups > limits_.effects) return false;
+  return connection_bytes_ == 0 || connection_bytes_ + connections.size() <= limits_.connection_bytes;
+}
+
+Accumulator::Added Accumulator::add_connections(std::span<const std::byte> payload) {
+  if (!has_room(payload)) return Added::full;
+  touched_ = true;
+  connection_bytes_ += payload.size();
+  enum class Into { batch, effect, nowhere } into = Into::batch;
+  boost::unordered_flat_map<Uuid, std::uint32_t, UuidHash> within_effect;
+  const bool readable = for_each_connection(
+      payload,
+      [&](const std::optional<GroupKey>& key, std::uint32_t) {
+        within_effect.clear();
+        into = !key ? Into::batch : begin_effect(*key) != nullptr ? Into::effect : Into::nowhere;
+      },
+      [&](ConnectionEvent& event) {
+        ++content_.connection_events;
+        if (into == Into::nowhere) return;  // a repeat of a key: counted, and not applied
+        const bool keyed = into == Into::effect;
+        put(keyed ? content_.effects.back().connections : content_.connections,
+            keyed ? within_effect : connection_of_entry_, to_entry(std::move(event)));
+      });
+  return readable ? Added::yes : Added::malformed;
 }
 
 void Accumulator::note_appended(WallTime at, std::uint64_t increments) {
@@ -153,7 +216,9 @@ FlushBatch Accumulator::take() {
   FlushBatch taken = std::move(content_);
   content_ = {};
   effect_of_key_.clear();
+  connection_of_entry_.clear();
   effect_ids_ = 0;
+  connection_bytes_ = 0;
   touched_ = false;
   return taken;
 }
@@ -167,7 +232,8 @@ void Accumulator::begin_epoch() {
 std::size_t Accumulator::memory_bytes() const noexcept {
   return seen_workspaces_.memory_bytes() + seen_users_.memory_bytes() +
          (content_.workspaces.capacity() + content_.users.capacity() + effect_ids_) * sizeof(Uuid) +
-         content_.effects.capacity() * sizeof(KeyedEffect);
+         content_.effects.capacity() * sizeof(KeyedEffect) + content_.connections.capacity() * sizeof(ConnectionEntry) +
+         connection_bytes_;
 }
 
 bool merge(FlushBatch& whole, FlushBatch&& part, std::size_t max_effects) {
@@ -184,6 +250,8 @@ bool merge(FlushBatch& whole, FlushBatch&& part, std::size_t max_effects) {
   whole.repeat_increments += part.repeat_increments;
   whole.repeat_conflicts += part.repeat_conflicts;
   whole.increments += part.increments;
+  whole.connection_events += part.connection_events;
+  put_all(whole.connections, std::move(part.connections));
   append(whole.workspaces, part.workspaces);
   append(whole.users, part.users);
 

@@ -22,6 +22,8 @@ struct AccumulatorLimits {
   std::size_t effects = 1'000;
   /// Ids inside keyed effects between two cuts.
   std::size_t effect_ids = 200'000;
+  /// Payload of connection events between two cuts: about 30,000 events.
+  std::size_t connection_bytes = 8 << 20;
 };
 
 /// Adds records up: sums, and ids that were not seen before in this epoch (ARCHITECTURE.md, "Epochs"). One thread.
@@ -44,11 +46,15 @@ class Accumulator {
 
   bool empty() const noexcept { return !touched_; }
   std::size_t effects() const noexcept { return content_.effects.size(); }
+  std::size_t connection_bytes() const noexcept { return connection_bytes_; }
   std::size_t memory_bytes() const noexcept;
 
  private:
   Added add_boundary(std::span<const std::byte> payload, WallTime appended_at);
   Added add_keyed(std::span<const std::byte> payload, WallTime appended_at);
+  Added add_connections(std::span<const std::byte> payload);
+  bool has_room(std::span<const std::byte> connections) const;
+  KeyedEffect* begin_effect(const GroupKey& key);
   void note_appended(WallTime at, std::uint64_t increments);
 
   /// Increments in flight: enough to hide a cache miss each, few enough to stay in L1.
@@ -65,7 +71,9 @@ class Accumulator {
   IdSet seen_workspaces_;
   IdSet seen_users_;
   boost::unordered_flat_map<Uuid, std::uint32_t, UuidHash> effect_of_key_;
+  boost::unordered_flat_map<Uuid, std::uint32_t, UuidHash> connection_of_entry_;
   std::size_t effect_ids_ = 0;
+  std::size_t connection_bytes_ = 0;
   bool touched_ = false;
 };
 

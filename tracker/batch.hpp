@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tracker/connection.hpp"
 #include "tracker/record.hpp"
 
 namespace tally::tracker {
@@ -22,7 +23,8 @@ struct Guard {
   friend bool operator==(const Guard&, const Guard&) = default;
 };
 
-/// One keyed request or CloudEvent: its sums and its own ids are applied together, and only if the key is new.
+/// One keyed request or CloudEvent: its sums, its own ids and its connections are applied together, and only if the key
+/// is new.
 struct KeyedEffect {
   Uuid key;
   std::uint64_t body = 0;
@@ -31,6 +33,7 @@ struct KeyedEffect {
   std::uint64_t increments = 0;
   std::vector<Uuid> workspaces;
   std::vector<Uuid> users;
+  std::vector<ConnectionEntry> connections;  ///< each entry once
 };
 
 /// How many increments were appended in the second that starts at `at` (the replica's own clock; for
@@ -58,6 +61,9 @@ struct FlushBatch {
   Sum repeat_denied = 0;
   std::uint64_t repeat_increments = 0;
   std::uint64_t repeat_conflicts = 0;  ///< effects among the repeats that have another body
+
+  std::vector<ConnectionEntry> connections;  ///< of events without a key; each entry once
+  std::uint64_t connection_events = 0;       ///< all of them, keyed or not, repeats too
 
   std::uint64_t increments = 0;  ///< all of them, keyed or not
   std::vector<AppendedAt> appended;

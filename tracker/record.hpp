@@ -31,6 +31,7 @@ enum class RecordType : std::uint8_t {
   boundary_keyed = 2,
   /// The row of the stream whose id (16 bytes) is the payload exists in the store.
   registered = 3,
+  /// Connection events, with keys or without: connection.hpp.
   connection = 4,
   usage = 5,
 };

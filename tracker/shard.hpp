@@ -22,7 +22,10 @@ class Shard {
   Part cut(std::uint64_t next_epoch);
 
   /// So much is waiting that a cut should not wait for the interval.
-  bool wants_cut() const noexcept { return !complete_ || accumulator_.effects() * 4 >= limits_.effects; }
+  bool wants_cut() const noexcept {
+    return !complete_ || accumulator_.effects() * 4 >= limits_.effects ||
+           accumulator_.connection_bytes() * 4 >= limits_.connection_bytes;
+  }
   std::size_t memory_bytes() const noexcept { return accumulator_.memory_bytes(); }
 
  private:

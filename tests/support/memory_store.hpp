@@ -19,6 +19,8 @@ class MemoryStore {
   std::map<tracker::StreamId, tracker::StreamRow> streams;
   std::map<tracker::PeriodId, Period> periods;
   std::map<tracker::Uuid, std::uint64_t> keys;
+  std::map<tracker::Uuid, tracker::ConnectionEntry> connections;
+  std::uint64_t connection_events = 0;
   /// Answers data_refused for batches that hold this workspace.
   std::optional<tracker::Uuid> poison;
 
@@ -55,7 +57,10 @@ class MemoryStore {
       answer.accepted.push_back(n);
       period.workspaces.insert(effect.workspaces.begin(), effect.workspaces.end());
       period.users.insert(effect.users.begin(), effect.users.end());
+      merge(effect.connections);
     }
+    merge(batch.connections);
+    connection_events += batch.connection_events;
     history_.push_back({batch.stream, batch.from, batch.to, clock});
     row.applied_lsn = batch.to;
     row.chain = batch.chain_to;
@@ -80,6 +85,12 @@ class MemoryStore {
   const std::vector<Applied>& history() const { return history_; }
 
  private:
+  void merge(const std::vector<tracker::ConnectionEntry>& entries) {
+    for (tracker::ConnectionEntry entry : entries) {
+      const auto [held, fresh] = connections.try_emplace(entry.entry, entry);
+      if (!fresh) join(held->second, std::move(entry));
+    }
+  }
   std::vector<Applied> history_;
 };
 

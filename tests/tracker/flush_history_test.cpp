@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <random>
 
+#include "tests/support/connections.hpp"
 #include "tests/support/memory_journal.hpp"
 #include "tests/support/memory_store.hpp"
 #include "tests/support/payloads.hpp"
@@ -20,15 +21,16 @@ using Do = StreamFlush::Do;
 
 struct Reached {
   StreamFlush::Counts counts;
-  std::uint64_t late_commits = 0, closes = 0, restarts = 0, keyed = 0, key_twice = 0;
+  std::uint64_t late_commits = 0, closes = 0, restarts = 0, keyed = 0, key_twice = 0, connection_key_twice = 0;
 };
+
+constexpr AccumulatorLimits kLimits{.ids = 40, .effects = 6, .effect_ids = 40, .connection_bytes = 2'000};
 
 /// One process: shards, journal and the machine of its stream. What is dead leaves its journal to a drainer.
 struct Process {
   StreamId stream;
   test::MemoryJournal journal;
-  std::array<Shard, 2> shards{Shard(AccumulatorLimits{.ids = 40, .effects = 6, .effect_ids = 40}),
-                              Shard(AccumulatorLimits{.ids = 40, .effects = 6, .effect_ids = 40})};
+  std::array<Shard, 2> shards{Shard(kLimits), Shard(kLimits)};
   std::uint64_t epoch = 1;
   Lsn cut_at = 0;
   StreamFlush flush;
@@ -83,6 +85,12 @@ class History {
   void append(Process& process) {
     if (process.dead) return;
     Append append;
+    if (chance(4)) {
+      append.type = RecordType::connection;
+      append.payload = connections();
+      append.lsn = process.journal.append(append.type, append.payload);
+      return process.shards[draw(2)].track(append);
+    }
     std::vector<Increment> increments;
     for (std::uint64_t i = 0; i <= draw(3); ++i)
       increments.push_back({id(draw(12)), id(100 + draw(6)), draw(5), draw(3)});
@@ -105,6 +113,30 @@ class History {
     }
     append.lsn = process.journal.append(append.type, append.payload);
     process.shards[draw(2)].track(append);
+  }
+
+  /// Some events, or one under a key, and what the log must say of them in the end.
+  std::string connections() {
+    std::vector<ConnectionEvent> events;
+    if (chance(3)) {
+      const Uuid key = id(6000 + draw(20));
+      std::mt19937_64 body(key.low());  // the same key always carries the same events
+      events = {test::random_connection_event(body), test::random_connection_event(body)};
+      if (!connection_keys_.insert(key).second) ++reached.connection_key_twice;
+      expect(events);
+      return test::keyed_connection_payload(key, 1, events);
+    }
+    for (std::uint64_t i = 0; i <= draw(3); ++i) events.push_back(test::random_connection_event(random_, 8));
+    expect(events);
+    return test::connection_payload(events);
+  }
+
+  void expect(const std::vector<ConnectionEvent>& events) {
+    for (const ConnectionEvent& event : events) {
+      const auto [held, fresh] = expected_connections_.try_emplace(event.entry, to_entry(event));
+      if (!fresh) tracker::join(held->second, to_entry(event));
+      ++connection_events_;
+    }
   }
 
   void cut(Process& process) {
@@ -186,9 +218,11 @@ class History {
       case Do::check_chain:
         return flush.chain(process.journal.chain_at(process.stream, action.upto));
       case Do::read_journal: {
-        auto batch = rebuild_batch(process.journal, process.stream, action.from,
-                                   action.from ? process.journal.at(action.from).chain : 0, action.upto, action.records,
-                                   {.payload_bytes = 400, .accumulator = {.ids = 30, .effects = 8, .effect_ids = 50}});
+        auto batch =
+            rebuild_batch(process.journal, process.stream, action.from,
+                          action.from ? process.journal.at(action.from).chain : 0, action.upto, action.records,
+                          {.payload_bytes = 400,
+                           .accumulator = {.ids = 30, .effects = 8, .effect_ids = 50, .connection_bytes = 1'500}});
         if (batch) return flush.rebuilt(std::move(*batch));
         return flush.unreadable(Errc::corrupt);
       }
@@ -230,6 +264,8 @@ class History {
       collect(*process);
     }
     check_unions();
+    EXPECT_TRUE(store_.connections == expected_connections_);
+    EXPECT_EQ(store_.connection_events, connection_events_);
   }
 
   /// Replays every stream's records into the periods in which the store applied them, and compares the unions.
@@ -244,7 +280,7 @@ class History {
           const auto bytes = std::as_bytes(std::span(record.payload));
           std::size_t at = 0;
           std::uint32_t count = 0;
-          if (record.type == RecordType::registered) continue;
+          if (record.type == RecordType::registered || record.type == RecordType::connection) continue;
           decode_u32(bytes, at, count);
           if (record.type == RecordType::boundary_keyed) {
             Uuid key;
@@ -286,6 +322,9 @@ class History {
   std::vector<FlushBatch> in_flight_;
   Sum acknowledged_allowed_ = 0, acknowledged_denied_ = 0;
   std::map<Uuid, Increment> keyed_;
+  std::map<Uuid, ConnectionEntry> expected_connections_;
+  std::set<Uuid> connection_keys_;
+  std::uint64_t connection_events_ = 0;
 };
 
 std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
@@ -313,6 +352,7 @@ TEST(FlushHistory, EveryAcknowledgedIncrementIsInExactlyOnePeriodWithItsIds) {
     all.closes += history.reached.closes;
     all.restarts += history.reached.restarts;
     all.key_twice += history.reached.key_twice;
+    all.connection_key_twice += history.reached.connection_key_twice;
   }
   if (histories < 100) return;
   // The generator really got to the places where a rule matters.
@@ -324,6 +364,7 @@ TEST(FlushHistory, EveryAcknowledgedIncrementIsInExactlyOnePeriodWithItsIds) {
   EXPECT_GT(all.late_commits, 20u);
   EXPECT_GT(all.restarts, 100u);
   EXPECT_GT(all.key_twice, 100u);
+  EXPECT_GT(all.connection_key_twice, 100u);
 }
 
 }  // namespace
