@@ -12,13 +12,30 @@ constexpr std::size_t kNull = static_cast<std::size_t>(-1);
 constexpr int kText = 0;
 constexpr int kBinary = 1;
 
-void begin_array(std::string& out, unsigned element, std::size_t count) {
+void begin_array(std::string& out, unsigned element, std::size_t count, bool nulls = false) {
   detail::put32(out, count == 0 ? 0 : 1);  // dimensions
-  detail::put32(out, 0);                   // no NULLs
+  detail::put32(out, nulls ? 1 : 0);
   detail::put32(out, element);
   if (count == 0) return;
   detail::put32(out, static_cast<std::uint32_t>(count));
   detail::put32(out, 1);  // lower bound
+}
+
+/// `write` puts one element with its length.
+template <class T, class Write>
+void put_array(std::string& out, unsigned element, std::span<const std::optional<T>> values, Write write) {
+  begin_array(out, element, values.size(), true);
+  for (const std::optional<T>& value : values) {
+    if (value)
+      write(*value);
+    else
+      detail::put32(out, 0xffffffff);
+  }
+}
+
+void put_text(std::string& out, std::string_view text) {
+  detail::put32(out, static_cast<std::uint32_t>(text.size()));
+  out += text;
 }
 
 }  // namespace
@@ -134,10 +151,53 @@ Params& Params::int8s(std::span<const std::int64_t> values) {
 Params& Params::texts(std::span<const std::string> values) {
   return add(detail::kTextArray, kBinary, [&](std::string& out) {
     begin_array(out, detail::kText, values.size());
-    for (const std::string& value : values) {
-      detail::put32(out, static_cast<std::uint32_t>(value.size()));
-      out += value;
-    }
+    for (const std::string& value : values) put_text(out, value);
+  });
+}
+
+Params& Params::byteas(std::span<const std::string> values) {
+  return add(detail::kByteaArray, kBinary, [&](std::string& out) {
+    begin_array(out, detail::kBytea, values.size());
+    for (const std::string& value : values) put_text(out, value);
+  });
+}
+
+Params& Params::uuids(std::span<const std::optional<tracker::Uuid>> values) {
+  return add(detail::kUuidArray, kBinary, [&](std::string& out) {
+    put_array(out, detail::kUuid, values, [&](const tracker::Uuid& value) {
+      detail::put32(out, 16);
+      detail::put_bytes(out, value.bytes.data(), 16);
+    });
+  });
+}
+
+Params& Params::int8s(std::span<const std::optional<std::int64_t>> values) {
+  return add(detail::kInt8Array, kBinary, [&](std::string& out) {
+    put_array(out, detail::kInt8, values, [&](std::int64_t value) {
+      detail::put32(out, 8);
+      detail::put64(out, static_cast<std::uint64_t>(value));
+    });
+  });
+}
+
+Params& Params::timestamptzs(std::span<const std::optional<std::int64_t>> values) {
+  return add(detail::kTimestamptzArray, kBinary, [&](std::string& out) {
+    put_array(out, detail::kTimestamptz, values, [&](std::int64_t unix_us) {
+      detail::put32(out, 8);
+      detail::put64(out, static_cast<std::uint64_t>(unix_us - detail::kPostgresEpochUs));
+    });
+  });
+}
+
+Params& Params::texts(std::span<const std::optional<std::string_view>> values) {
+  return add(detail::kTextArray, kBinary, [&](std::string& out) {
+    put_array(out, detail::kText, values, [&](std::string_view value) { put_text(out, value); });
+  });
+}
+
+Params& Params::byteas(std::span<const std::optional<std::string>> values) {
+  return add(detail::kByteaArray, kBinary, [&](std::string& out) {
+    put_array(out, detail::kBytea, values, [&](const std::string& value) { put_text(out, value); });
   });
 }
 
@@ -150,6 +210,10 @@ Params& Params::numerics(std::span<const tracker::Sum> values) {
     }
     out.push_back('}');
   });
+}
+
+Params& Params::spelt(std::string_view value) {
+  return add(0, kText, [&](std::string& out) { out.append(value); });
 }
 
 Params& Params::null_uuid() {

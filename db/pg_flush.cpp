@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "db/detail/connection_params.hpp"
 #include "db/detail/on_pool.hpp"
 #include "db/pg_store.hpp"
 
@@ -15,6 +16,18 @@ constexpr Query kFlush{"flush", R"sql(
   SELECT clock, applied, epoch, accepted, conflicts
     FROM tallyd.flush_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
                          $19, $20, $21, $22, $23, $24, $25, $26)
+)sql"};
+
+/// The same with the rows of the connection log, under the same compare-and-set: one statement, one transaction.
+constexpr Query kFlushWithConnections{"flush_connections", R"sql(
+  WITH f AS MATERIALIZED (
+    SELECT * FROM tallyd.flush_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+                                  $19, $20, $21, $22, $23, $24, $25, $26)),
+  merged AS MATERIALIZED (
+    SELECT tallyd.merge_connections_v1($1, $27, f.accepted, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39,
+                                       $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53)
+      FROM f WHERE f.applied IS NOT NULL)
+  SELECT f.clock, f.applied, f.epoch, f.accepted, f.conflicts, (SELECT count(*) FROM merged) FROM f
 )sql"};
 
 constexpr Query kReadStream{"read_stream", R"sql(
@@ -48,7 +61,7 @@ constexpr Query kSetAside{"set_aside", R"sql(
   WITH moved AS (
     UPDATE tallyd.streams s
        SET applied_lsn = $3, chain = $5, boundary_requests = s.boundary_requests + $6, increments = s.increments + $7,
-           updated_at = now()
+           connection_events = s.connection_events + $10, updated_at = now()
      WHERE s.stream_id = $1 AND s.state = 0
        AND s.applied_lsn = $2 AND s.chain = $4  -- [F5.aside: AND ($2::bigint IS NOT NULL) AND ($4::bytea IS NOT NULL)]
     RETURNING s.stream_id)
@@ -142,8 +155,11 @@ tracker::FlushAnswer to_answer(const Rows& rows, const tracker::FlushBatch& batc
 
 asio::awaitable<Result<tracker::FlushAnswer>> run_flush(Pool& pool, const tracker::FlushBatch& batch,
                                                         std::chrono::milliseconds timeout) {
-  const Params params = flush_params(batch);
-  Result<Rows> rows = co_await pool.fetch(kFlush, params, timeout);
+  Params params = flush_params(batch);
+  const bool with_connections = batch.connection_events > 0;
+  if (with_connections) detail::add_connections(params, batch);
+  const Query& query = with_connections ? kFlushWithConnections : kFlush;
+  Result<Rows> rows = co_await pool.fetch(query, params, timeout);
   if (!rows) co_return rows.error();
   if (rows->is_null(0, 0)) co_return Errc::store_refuses;  // no clock row
   co_return to_answer(*rows, batch);
@@ -199,6 +215,7 @@ asio::awaitable<Result<bool>> run_set_aside(Pool& pool, const tracker::FlushBatc
   params.bytea(chain_bytes(record.chain_from)).bytea(chain_bytes(record.chain_to));
   params.numeric(all_requests(record)).int8(static_cast<std::int64_t>(record.increments));
   params.bytea({reinterpret_cast<const std::uint8_t*>(payload.data()), payload.size()}).text(reason);
+  params.int8(static_cast<std::int64_t>(record.connection_events));
   Result<Rows> rows = co_await pool.fetch(kSetAside, params, timeout);
   if (!rows) co_return detail::failed_bool(rows.error());
   co_return !rows->empty();

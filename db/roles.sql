@@ -34,5 +34,6 @@ ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA tallyd GRANT USAGE ON SEQUE
 SELECT format('REVOKE %s ON tallyd.%I FROM %I', r.rights, r.name, :'runtime')
   FROM (VALUES ('UPDATE, DELETE', 'audit_log'), ('UPDATE, DELETE', 'records_set_aside'),
                ('INSERT, UPDATE, DELETE', 'schema_migrations'), ('INSERT, DELETE', 'period_clock'),
-               ('INSERT, DELETE', 'rights_version'), ('INSERT, DELETE', 'ledger_carried')) AS r(rights, name)
+               ('INSERT, DELETE', 'rights_version'), ('INSERT, DELETE', 'ledger_carried'),
+               ('INSERT, DELETE', 'connection_log_purge')) AS r(rights, name)
  WHERE EXISTS (SELECT FROM pg_tables WHERE schemaname = 'tallyd' AND tablename = r.name) \gexec

@@ -2,6 +2,7 @@
 
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <stdexcept>
@@ -121,6 +122,21 @@ std::vector<std::string> Rows::texts(int row, int column) const {
   std::vector<std::string> values;
   each_element(bytes, [&](std::string_view element) { values.emplace_back(element); });
   return values;
+}
+
+std::vector<tracker::Uuid> Rows::uuids(int row, int column) const {
+  const std::string_view bytes = field(row, column);
+  expect(PQftype(result_.get(), column) == detail::kUuidArray, result_.get(), column, "an array of uuids");
+  std::vector<tracker::Uuid> values;
+  each_element(bytes, [&](std::string_view element) {
+    std::memcpy(values.emplace_back().bytes.data(), element.data(), std::min(element.size(), sizeof(tracker::Uuid)));
+  });
+  return values;
+}
+
+std::optional<std::string> Rows::maybe_text(int row, int column) const {
+  if (is_null(row, column)) return std::nullopt;
+  return std::string(text(row, column));
 }
 
 std::optional<std::int64_t> Rows::maybe_integer(int row, int column) const {

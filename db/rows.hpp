@@ -33,10 +33,12 @@ class Rows {
   std::int64_t timestamp_us(int row, int column) const;           ///< microseconds since the Unix epoch
   std::vector<std::int64_t> integers(int row, int column) const;  ///< int4[] or int8[]
   std::vector<std::string> texts(int row, int column) const;
+  std::vector<tracker::Uuid> uuids(int row, int column) const;
 
   std::optional<std::int64_t> maybe_integer(int row, int column) const;
   std::optional<std::int64_t> maybe_timestamp_us(int row, int column) const;
   std::optional<tracker::Uuid> maybe_uuid(int row, int column) const;
+  std::optional<std::string> maybe_text(int row, int column) const;
 
  private:
   struct Clear {

@@ -9,7 +9,8 @@ namespace tally::db::detail {
 constexpr unsigned kBool = 16, kBytea = 17, kInt8 = 20, kInt2 = 21, kInt4 = 23, kText = 25, kFloat8 = 701,
                    kVarchar = 1043, kNumeric = 1700;
 constexpr unsigned kUuid = 2950, kTimestamptz = 1184, kJsonb = 3802;
-constexpr unsigned kInt4Array = 1007, kTextArray = 1009, kInt8Array = 1016, kNumericArray = 1231, kUuidArray = 2951;
+constexpr unsigned kInt4Array = 1007, kTextArray = 1009, kInt8Array = 1016, kNumericArray = 1231, kUuidArray = 2951,
+                   kByteaArray = 1001, kTimestamptzArray = 1185;
 
 /// 2000-01-01 in microseconds since 1970-01-01.
 constexpr std::int64_t kPostgresEpochUs = 946'684'800'000'000;

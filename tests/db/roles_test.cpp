@@ -3,9 +3,11 @@
 
 #include <cstdlib>
 
+#include "db/connection_log.hpp"
 #include "db/migrations.hpp"
 #include "db/token_store.hpp"
 #include "tests/db/batches.hpp"
+#include "tests/support/connections.hpp"
 
 namespace tally::db {
 namespace {
@@ -57,7 +59,17 @@ TEST(Roles, LetTheDaemonDoAllItsWorkWithoutDdl) {
   EXPECT_TRUE(store.run(store->verify()).value().mismatches.empty());
   EXPECT_TRUE(store.run(store->expire_keys(std::chrono::hours(1))));
   EXPECT_TRUE(store.run(store->expire_ids(std::chrono::hours(1))));
-  EXPECT_TRUE(store.run(store->mark_drained(stream, 2)));
+  tracker::FlushBatch connections = batch(stream, 2, 3, 0);
+  connections.connections = {to_entry(test::connection_event(1, tracker::ConnectionStatus::connected, 10))};
+  connections.connection_events = 1;
+  EXPECT_TRUE(store.run(store->flush(connections)).value().applied);
+  ConnectionLog log(store.pool());
+  ConnectionPageRequest request;
+  request.rights = ConnectionRights::everything();
+  EXPECT_EQ(store.run(log.page(request)).value().entries.size(), 1u);
+  EXPECT_EQ(store.run(log.mark_lost(std::chrono::hours(1))).value(), 0);
+  EXPECT_EQ(store.run(log.purge(std::chrono::hours(1))).value(), 1);
+  EXPECT_TRUE(store.run(store->mark_drained(stream, 3)));
   EXPECT_TRUE(store.run(store->give_up_replica("replica-1", "test")));
   EXPECT_TRUE(store.run(store->rebase(5, "test")));
   TokenStore tokens(store.pool());
