@@ -50,6 +50,12 @@ void add_part(Sha256& sha256, std::string_view part) {
   sha256.add(part);
 }
 
+tracker::Uuid first_half(const std::array<std::uint8_t, 32>& digest) {
+  tracker::Uuid id;
+  std::copy_n(digest.begin(), id.bytes.size(), id.bytes.begin());
+  return id;
+}
+
 }  // namespace
 
 bool is_idempotency_key(std::string_view key) noexcept {
@@ -64,10 +70,13 @@ tracker::Uuid key_id(const KeySubject& subject, std::string_view route, std::ini
   add_part(sha256, subject.name);
   add_part(sha256, route);
   for (const std::string_view part : parts) add_part(sha256, part);
-  const auto digest = sha256.end();
-  tracker::Uuid id;
-  std::copy_n(digest.begin(), id.bytes.size(), id.bytes.begin());
-  return id;
+  return first_half(sha256.end());
+}
+
+tracker::Uuid hash_of(std::initializer_list<std::string_view> parts) {
+  Sha256& sha256 = begin_sha256();
+  for (const std::string_view part : parts) add_part(sha256, part);
+  return first_half(sha256.end());
 }
 
 std::uint64_t body_hash(std::string_view body) {

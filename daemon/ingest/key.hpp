@@ -15,6 +15,9 @@ bool is_idempotency_key(std::string_view key) noexcept;
 /// changed.
 tracker::Uuid key_id(const KeySubject& subject, std::string_view route, std::initializer_list<std::string_view> parts);
 
+/// First 16 bytes of SHA-256 over the parts, each behind its length as above.
+tracker::Uuid hash_of(std::initializer_list<std::string_view> parts);
+
 /// First 8 bytes of SHA-256 (little-endian): tells a repeat of a key from another use of it.
 std::uint64_t body_hash(std::string_view body);
 

@@ -15,14 +15,25 @@ bool take_object(JsonReader& reader, const Place& place, Findings& findings);
 bool take_array(JsonReader& reader, const Place& place, Findings& findings);
 /// At most `kTextLimitBytes`. Valid until the reader is used again.
 bool take_text(JsonReader& reader, const Place& place, Findings& findings, std::string_view& out);
+/// Text that is kept as far as it goes into `limit_bytes`: cut between two characters. NUL cannot be stored: told.
+bool take_cut_text(JsonReader& reader, const Place& place, Findings& findings, std::size_t limit_bytes,
+                   std::string& out);
+/// The same, where nothing may be cut: at most `kTextLimitBytes`.
+bool take_name(JsonReader& reader, const Place& place, Findings& findings, std::string& out);
 /// Text of any length that is not kept.
 bool take_any_text(JsonReader& reader, const Place& place, Findings& findings);
 bool take_uuid(JsonReader& reader, const Place& place, Findings& findings, tracker::Uuid& out);
 /// Written with digits only, at most `tracker::kLargestCount`.
 bool take_count(JsonReader& reader, const Place& place, Findings& findings, std::uint64_t& out);
+/// Written with digits only, and a sign in front if need be; as far from zero as a count.
+bool take_integer(JsonReader& reader, const Place& place, Findings& findings, std::int64_t& out);
 bool take_boolean(JsonReader& reader, const Place& place, Findings& findings, bool& out);
 /// An RFC 3339 time, which is checked and not kept.
 bool take_time(JsonReader& reader, const Place& place, Findings& findings);
+/// An RFC 3339 time in microseconds since the Unix epoch, in the years 1 to 9999 of UTC.
+bool take_time(JsonReader& reader, const Place& place, Findings& findings, std::int64_t& out_us);
+/// True, and passed over: null, which stands for a member that is not there.
+bool take_null(JsonReader& reader);
 
 /// Reads the object that starts here: `on_member(i, place)` must take or skip the value of `names[i]`. Others are
 /// skipped, repeats told. Returns which members were there, as bits; nothing if it was no object or no JSON, which has
