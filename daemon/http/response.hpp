@@ -1,10 +1,14 @@
 #pragma once
+#include <boost/asio/awaitable.hpp>
 #include <boost/beast/http/status.hpp>
 #include <chrono>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "tracker/errors.hpp"
 
 namespace tally::http {
 
@@ -13,14 +17,24 @@ using Status = boost::beast::http::status;
 inline constexpr std::string_view kJson = "application/json";
 inline constexpr std::string_view kProblemJson = "application/problem+json";
 
+/// A body that is made while it is sent, a piece at a time: the next is asked for once the client has taken the last.
+class BodySource {
+ public:
+  virtual ~BodySource() = default;
+  /// On the request's http thread, after the handler has answered: nothing of the request may be used any more. An
+  /// empty piece is the end. An error cuts the connection, so that no client takes half an answer for a whole one.
+  virtual boost::asio::awaitable<tracker::Result<std::string>> next() = 0;
+};
+
 /// What a handler answers. The server adds the status line, Date, Content-Length, Connection and X-Request-Id.
 struct Response {
   Status status = Status::ok;
   std::string_view content_type = kJson;  ///< constant text; left out when the body is empty
   std::string body;
-  std::string_view fixed_body;  ///< instead of `body`: constant text that outlives the server
-  std::string headers;          ///< complete lines; use `add_header`
-  bool close = false;           ///< end the connection after this answer
+  std::string_view fixed_body;         ///< instead of `body`: constant text that outlives the server
+  std::shared_ptr<BodySource> source;  ///< instead of both
+  std::string headers;                 ///< complete lines; use `add_header`
+  bool close = false;                  ///< end the connection after this answer
 
   /// Line breaks in `value` are replaced by spaces, so that no value can add a header of its own.
   Response& add_header(std::string_view name, std::string_view value);

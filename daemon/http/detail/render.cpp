@@ -39,11 +39,13 @@ void render_head(std::string& out, const Response& response, const AnswerFrame& 
   out += frame.date;
   out += "X-Request-Id: ";
   out += frame.request_id;
-  if (!body.empty()) {
+  if (!body.empty() || response.source) {
     out += "\r\nContent-Type: ";
     out += response.content_type;
   }
-  if (response.status != Status::no_content) {
+  if (response.source) {
+    if (!frame.http_1_0) out += "\r\nTransfer-Encoding: chunked";
+  } else if (response.status != Status::no_content) {
     char digits[20];
     out += "\r\nContent-Length: ";
     out.append(digits, std::to_chars(digits, digits + sizeof digits, body.size()).ptr);

@@ -1,5 +1,8 @@
 #include "daemon/http/detail/session.hpp"
 
+#include <fmt/format.h>
+
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <utility>
@@ -108,6 +111,9 @@ bool Session::advance() {
       return take_head();
     case Phase::body:
       return take_body();
+    case Phase::streaming:
+      if (flush() && !pending_) stream();
+      return false;
     case Phase::answered:
       return end_exchange();
     case Phase::admitted:
@@ -223,8 +229,9 @@ void Session::respond(Response&& response) {
   Shared& shared = thread_.shared();
   if (response.close || !head_.keep_alive || shared.draining.load(std::memory_order_relaxed)) close_after_ = true;
   const bool head_only = head_.method == Verb::head;
+  if (response.source && head_.http_1_0) close_after_ = true;  // whose bodies end with the connection
   render_head(out_.text, response, {thread_.date(), request_.id, head_.http_1_0, close_after_});
-  if (!head_only && response.status != Status::no_content) {
+  if (!head_only && !response.source && response.status != Status::no_content) {
     if (body_of(response).size() <= kSmallBody) {
       out_.text += body_of(response);
     } else {
@@ -235,7 +242,49 @@ void Session::respond(Response&& response) {
   const tracker::SteadyTime now = thread_.now();
   shared.metrics.request_finished(thread_.index(), metric_route_, metric_method(head_.method),
                                   static_cast<unsigned>(response.status), now - request_.received_at);
+  if (response.source && !head_only) {
+    source_ = std::move(response.source);
+    deadline_ = tracker::SteadyTime::max();
+    phase_ = Phase::streaming;
+    return;
+  }
   deadline_ = now + shared.deadlines.idle;
+  phase_ = Phase::answered;
+}
+
+/// Asks for the next piece of a body. Until it is there nothing is read or sent; the piece before it has left.
+void Session::stream() {
+  pending_ = true;
+  boost::asio::co_spawn(executor(), source_->next(),
+                        [this](std::exception_ptr failure, tracker::Result<std::string> piece) {
+                          pending_ = false;
+                          if (phase_ != Phase::ended) {
+                            take_piece(std::move(failure), piece);
+                            run();
+                          }
+                          reap();
+                        });
+}
+
+void Session::take_piece(std::exception_ptr failure, const tracker::Result<std::string>& piece) {
+  if (failure || !piece) {
+    daemon::log::warn("an answer was cut short",
+                      {{"request_id", request_.id}, {"error", failure ? "exception" : piece.error().message()}});
+    if (failure) log_failure(std::move(failure));
+    source_.reset();
+    return cut();
+  }
+  const bool last = piece->empty();
+  if (!head_.http_1_0) {
+    out_.text += fmt::format("{:x}\r\n", piece->size());
+    out_.text += *piece;
+    out_.text += "\r\n";
+  } else {
+    out_.text += *piece;
+  }
+  if (!last) return;
+  source_.reset();
+  deadline_ = thread_.now() + thread_.shared().deadlines.idle;
   phase_ = Phase::answered;
 }
 
@@ -359,6 +408,7 @@ void Session::deadline_passed() {
     case Phase::admission:
     case Phase::admitted:
     case Phase::handling:
+    case Phase::streaming:
     case Phase::answered:
     case Phase::ended:
       return;

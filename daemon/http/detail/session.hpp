@@ -76,6 +76,7 @@ class Session : public Exchange, public boost::intrusive::list_base_hook<> {
     admitted,
     body,
     handling,
+    streaming,
     answered,
     lingering,
     parting,
@@ -98,6 +99,8 @@ class Session : public Exchange, public boost::intrusive::list_base_hook<> {
   void send_continue();
   void body_complete(std::string_view body);
   void handle();
+  void stream();
+  void take_piece(std::exception_ptr failure, const tracker::Result<std::string>& piece);
   bool end_exchange();
   void begin_farewell();
 
@@ -166,6 +169,8 @@ class Session : public Exchange, public boost::intrusive::list_base_hook<> {
   };
   Output out_;      ///< being gathered
   Output sending_;  ///< on its way, while writing_
+
+  std::shared_ptr<BodySource> source_;  ///< of the body that is being streamed
 
   tracker::SteadyTime deadline_ = tracker::SteadyTime::max();
   tracker::SteadyTime write_deadline_ = tracker::SteadyTime::max();

@@ -5,6 +5,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
+#include <memory>
 #include <stdexcept>
 #include <thread>
 
@@ -65,6 +66,36 @@ void held(Api& api, Request&, Responder responder) {
   api.held.push_back(std::move(responder));
 }
 
+/// As many pieces of the size as the path says: of 'a', 'b', 'c', ... Fails behind them if it says so, or throws.
+class Pieces final : public BodySource {
+ public:
+  Pieces(Api& api, int count, std::size_t size, std::string end)
+      : api_(api), count_(count), size_(size), end_(std::move(end)) {}
+  boost::asio::awaitable<tracker::Result<std::string>> next() override {
+    boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, 1ms);
+    co_await timer.async_wait(boost::asio::use_awaitable);
+    ++api_.pieces;
+    if (given_ < count_) co_return std::string(size_, static_cast<char>('a' + given_++ % 26));
+    if (end_ == "fails") co_return make_error_code(tracker::Errc::store_unavailable);
+    if (end_ == "throws") throw std::runtime_error("source trouble");
+    co_return std::string();
+  }
+
+ private:
+  Api& api_;
+  int count_;
+  std::size_t size_;
+  std::string end_;
+  int given_ = 0;
+};
+
+Answered pieces(Api& api, Request& request) {
+  Response response = text({});
+  response.source = std::make_shared<Pieces>(api, std::stoi(std::string(request.captures[0])),
+                                             std::stoul(std::string(request.captures[1])), std::string(request.query));
+  co_return response;
+}
+
 constexpr auto kOpen = Api::Permission::open;
 constexpr auto kToken = Api::Permission::token;
 constexpr std::string_view kTypes[] = {"application/json", "application/x-ndjson"};
@@ -78,6 +109,7 @@ constexpr Route<Api> kRows[] = {
     {Verb::post, "/type", kOpen, &type, kTypes},
     {Verb::get, "/id", kOpen, &id},
     {Verb::get, "/big", kOpen, &big},
+    {Verb::get, "/pieces/{count}/{bytes}", kOpen, &pieces},
     {Verb::get, "/throws", kOpen, &throws},
     {Verb::get, "/throws-directly", kOpen, &throws_directly},
     {Verb::get, "/drops", kOpen, &drops},

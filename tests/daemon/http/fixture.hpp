@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -20,6 +21,7 @@ struct Api {
 
   std::mutex mutex;
   std::vector<Responder> held;  ///< requests of /held that wait for the test to answer them
+  std::atomic<int> pieces{0};   ///< that a source of /pieces was asked for
 
   /// False after five seconds without that many.
   bool wait_for_held(std::size_t count);
