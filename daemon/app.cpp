@@ -11,6 +11,7 @@
 
 #include "daemon/api/context.hpp"
 #include "daemon/auth/rights_sync.hpp"
+#include "daemon/counting/connection_upkeep.hpp"
 #include "daemon/counting/schema_keeper.hpp"
 #include "daemon/counting/upkeep.hpp"
 #include "daemon/counting/watch.hpp"
@@ -121,7 +122,8 @@ struct Metrics {
         db(registry),
         authz(registry, threads),
         reports(registry),
-        ledger(registry) {}
+        ledger(registry),
+        connections(registry) {}
   metrics::Registry registry;
   metrics::ProcessMetrics process;
   metrics::HttpMetrics http;
@@ -132,6 +134,7 @@ struct Metrics {
   metrics::AuthzMetrics authz;
   metrics::ReportMetrics reports;
   metrics::LedgerMetrics ledger;
+  metrics::ConnectionMetrics connections;
 };
 
 /// All parts of a replica, in the order in which they depend on each other.
@@ -149,6 +152,7 @@ class App {
               clock_, db_observer_),
         store_(pool_),
         report_delivery_(pool_),
+        connections_(pool_),
         tokens_(pool_),
         directory_of_users_(pool_),
         book_((config.state_dir / "rights.json").string(), clock_),
@@ -173,8 +177,11 @@ class App {
         upkeep_(counting_.get_executor(), store_, retention(config)),
         watch_(counting_.get_executor(), store_, flusher_, drainer_, metrics_.ledger, metrics_.ingest),
         reporter_(make_reporter()),
+        connection_upkeep_(counting_.get_executor(), connections_, clock_, metrics_.connections,
+                           {.timeout = config.connection_timeout, .retention = config.retention_connection_log}),
         keys_(config.dedup_window, kRememberedKeys),
         sequences_(kRememberedSessions),
+        connection_sinks_(make_connection_sinks(config.connection_log_sink)),
         gate_(book_, rights_, tokens_, directory_of_users_, clock_, metrics_.authz, disk_thread_,
               config.rate_limit_per_second),
         context_{intake_,
@@ -186,11 +193,13 @@ class App {
                  directory_of_users_,
                  book_,
                  rights_,
+                 connections_,
                  clock_,
                  metrics_.registry,
                  metrics_.ingest,
                  metrics_.reports,
                  metrics_.authz,
+                 connection_sinks_,
                  [this] { return checks(); },
                  [this] { return own_share(); },
                  traffic_,
@@ -258,6 +267,7 @@ class App {
     spawn(upkeep_.run());
     spawn(watch_.run());
     if (reporter_) spawn(reporter_->run());
+    spawn(connection_upkeep_.run());
     counting_thread_ = std::thread([this] { counting_.run(); });
     server_.start();
   }
@@ -297,6 +307,7 @@ class App {
       upkeep_.stop();
       watch_.stop();
       if (reporter_) reporter_->stop();
+      connection_upkeep_.stop();
     });
     const bool flushed = finished_.get_future().wait_for(left()) == std::future_status::ready;
     const Volume unflushed = flusher_.unflushed();
@@ -406,6 +417,7 @@ class App {
   db::Pool pool_;
   db::PgStore store_;
   db::ReportDelivery report_delivery_;
+  db::ConnectionLog connections_;
   db::TokenStore tokens_;
   db::Directory directory_of_users_;
   TokenBook book_;
@@ -422,8 +434,10 @@ class App {
   Upkeep upkeep_;
   Watch watch_;
   std::unique_ptr<Reporter> reporter_;
+  ConnectionUpkeep connection_upkeep_;
   tracker::KeyMemory keys_;
   tracker::SequenceWatch sequences_;
+  ConnectionSinks connection_sinks_;
   TokenGate gate_;
   api::Context context_;
   http::RouteTable<api::Context> all_;

@@ -34,7 +34,12 @@ struct JournalSync {
   friend bool operator==(const JournalSync&, const JournalSync&) = default;
 };
 
-enum class ConnectionLogSink : std::uint8_t { postgres, log };
+/// Where connection events go; at least one.
+struct ConnectionLogSinks {
+  bool postgres = true;
+  bool log = false;
+  friend bool operator==(const ConnectionLogSinks&, const ConnectionLogSinks&) = default;
+};
 enum class LogLevel : std::uint8_t { debug, info, warn, error };
 enum class LogFormat : std::uint8_t { automatic, json, text };  ///< automatic: text on a terminal, JSON elsewhere
 
@@ -66,7 +71,7 @@ struct Config {
   std::uint64_t journal_max_bytes = 0;
   milliseconds journal_retention{};
   milliseconds connection_timeout{};  ///< 0: off
-  ConnectionLogSink connection_log_sink = ConnectionLogSink::postgres;
+  ConnectionLogSinks connection_log_sink;
 
   std::string report_url;  ///< empty: reports are not posted
   std::filesystem::path report_token_file;

@@ -258,6 +258,35 @@ Setting journal_sync() {
   return setting;
 }
 
+Setting connection_log_sink() {
+  Setting setting{.name = "connection-log-sink", .placeholder = "postgres,log", .default_text = "postgres"};
+  bind(setting, &Config::connection_log_sink);
+  setting.meaning =
+      "Where accepted connection events go, separated by commas: the database, this process's log (a line each), or "
+      "both. "
+      "With log alone nothing is kept here";
+  setting.parse = [](Config& config, Texts texts) -> Problem {
+    ConnectionLogSinks sinks{.postgres = false, .log = false};
+    std::string_view rest = texts.front();
+    while (true) {
+      const std::size_t comma = rest.find(',');
+      const std::string_view word = rest.substr(0, comma);
+      bool* const chosen = word == "postgres" ? &sinks.postgres : word == "log" ? &sinks.log : nullptr;
+      if (chosen == nullptr || *chosen) return "write postgres, log, or postgres,log";
+      *chosen = true;
+      if (comma == rest.npos) break;
+      rest.remove_prefix(comma + 1);
+    }
+    config.connection_log_sink = sinks;
+    return std::nullopt;
+  };
+  setting.show = [](const Config& config) -> std::string {
+    const ConnectionLogSinks& sinks = config.connection_log_sink;
+    return sinks.postgres && sinks.log ? "postgres,log" : sinks.log ? "log" : "postgres";
+  };
+  return setting;
+}
+
 Setting threads() {
   const std::uint32_t cores = std::max(1u, std::thread::hardware_concurrency());
   return count_or("cores", cores, count("threads", &Config::threads, "cores", 256, "Threads that serve HTTP"),
@@ -279,8 +308,6 @@ constexpr Word<LogLevel> kLevels[] = {
     {"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warn", LogLevel::warn}, {"error", LogLevel::error}};
 constexpr Word<LogFormat> kFormats[] = {
     {"auto", LogFormat::automatic}, {"json", LogFormat::json}, {"text", LogFormat::text}};
-constexpr Word<ConnectionLogSink> kSinks[] = {{"postgres", ConnectionLogSink::postgres},
-                                              {"log", ConnectionLogSink::log}};
 
 Setting reloadable(Setting setting) {
   setting.reloadable = true;
@@ -323,8 +350,7 @@ std::vector<Setting> declare() {
                "How long flushed parts of the journal are kept, within its size"),
       duration("connection-timeout", &Config::connection_timeout, "0", {1s, kYear, true},
                "Silence after which a session is shown as lost. 0: never"),
-      choice("connection-log-sink", &Config::connection_log_sink, "postgres", kSinks, "postgres|log",
-             "Where connection events go: the database, or this process's log"),
+      connection_log_sink(),
 
       url("report-url", &Config::report_url, "Where each closed report is posted until it is accepted"),
       reloadable(

@@ -1,8 +1,4 @@
-#include <fmt/format.h>
-
-#include <array>
-
-#include "daemon/api/context.hpp"
+#include "daemon/api/ingest_answers.hpp"
 #include "daemon/ingest/boundary.hpp"
 #include "tracker/record.hpp"
 #include "tracker/rules.hpp"
@@ -10,35 +6,7 @@
 namespace tally::daemon::api {
 namespace {
 
-using http::Response;
 using http::Status;
-using namespace std::chrono_literals;
-
-constexpr std::string_view kOwnOnly = "An agent may report for its own workspace and owner only.";
-
-Response accepted(std::uint32_t events, std::optional<std::uint32_t> skipped) {
-  Response answer;
-  answer.status = Status::accepted;
-  if (skipped)
-    answer.body = fmt::format(R"({{"accepted":{},"skipped":{}}})", events, *skipped);
-  else if (events == 1)
-    answer.fixed_body = R"({"accepted":1})";
-  else
-    answer.body = fmt::format(R"({{"accepted":{}}})", events);
-  return answer;
-}
-
-Response not_journalled(const boost::system::error_code& error) {
-  if (error == tracker::Errc::overloaded)
-    return http::retry_later(Status::service_unavailable, "Too much is waiting for the disk.", 1s);
-  if (error == tracker::Errc::journal_full)
-    return http::retry_later(Status::service_unavailable, "The journal cannot take more.", 5s);
-  if (error == tracker::Errc::shutting_down)
-    return http::retry_later(Status::service_unavailable, "Shutting down.", 1s);
-  return http::retry_later(Status::service_unavailable,
-                           "The journal's disk failed. The events may still count once: retry with an Idempotency-Key.",
-                           1s);
-}
 
 /// One ingest request between its record's submission and its answer.
 struct BoundaryRecord final : PendingRecord {
@@ -76,24 +44,6 @@ struct BoundaryRecord final : PendingRecord {
       counters.sequence_gap(thread, logs->missing + context.sequences.follow(logs->session, logs->first, logs->last));
     responder.answer(accepted(static_cast<std::uint32_t>(volume.events), skipped()));
   }
-};
-
-Response refuse(Context& context, const http::Request& request, const ingest::Refusal& refusal) {
-  context.ingest_metrics.events(request.thread, metrics::EventKind::boundary, metrics::IngestResult::invalid);
-  std::vector<http::BodyError> errors;
-  for (const ingest::Problem& problem : refusal.errors) errors.push_back({problem.pointer, problem.detail});
-  return http::problem(static_cast<Status>(refusal.status), refusal.detail, errors);
-}
-
-/// The headers as the parser takes them. At most as many as the server lets through.
-struct Headers {
-  std::array<ingest::Header, 64> list;
-  std::size_t count = 0;
-  explicit Headers(const http::Request& request) {
-    for (const http::Field& field : request.fields)
-      if (count < list.size()) list[count++] = {field.name, field.value};
-  }
-  std::span<const ingest::Header> span() const { return {list.data(), count}; }
 };
 
 /// What the memory of keys says of all effects of a record together.
@@ -134,10 +84,7 @@ void take(Context& context, http::Request& request, http::Responder responder, i
   }
   if (!parsed.needs_record()) return record->responder.answer(accepted(parsed.events, record->skipped()));
   if (parsed.type == tracker::RecordType::boundary_keyed) {
-    if (!context.heart.registered() && tracker::holds("S5.registered"))
-      return record->responder.answer(
-          http::retry_later(Status::service_unavailable,
-                            "Keys are taken once this replica has reached the database for the first time.", 5s));
+    if (!context.heart.registered() && tracker::holds("S5.registered")) return record->responder.answer(keys_not_yet());
     switch (known_keys(context, parsed)) {
       case tracker::KeyMemory::Known::same:
         context.ingest_metrics.duplicates(request.thread, metrics::EventKind::boundary, parsed.events);
@@ -145,8 +92,7 @@ void take(Context& context, http::Request& request, http::Responder responder, i
       case tracker::KeyMemory::Known::conflict:
         context.ingest_metrics.key_conflicts(request.thread);
         context.ingest_metrics.events(request.thread, metrics::EventKind::boundary, metrics::IngestResult::invalid);
-        return record->responder.answer(
-            http::problem(Status::unprocessable_entity, "The idempotency key was used with another body."));
+        return record->responder.answer(key_conflict());
       case tracker::KeyMemory::Known::no:
         break;
     }
@@ -160,29 +106,19 @@ void take(Context& context, http::Request& request, http::Responder responder, i
 }  // namespace
 
 void post_boundary_events(Context& context, http::Request& request, http::Responder responder) {
-  const Headers headers(request);
-  const ingest::Request body{.content_type = request.content_type,
-                             .headers = headers.span(),
-                             .body = request.body,
-                             .idempotency_key = request.header("Idempotency-Key"),
-                             .subject = request.subject_as<Caller>().key_subject()};
+  const IngestBody body(request);
   ingest::Accepted parsed;
-  if (const auto refusal = ingest::read_boundary_events(body, parsed))
-    return responder.answer(refuse(context, request, *refusal));
+  if (const auto refusal = ingest::read_boundary_events(body.request(), parsed))
+    return responder.answer(refuse(context, request, metrics::EventKind::boundary, *refusal));
   take(context, request, std::move(responder), std::move(parsed), std::nullopt);
 }
 
 void post_boundary_logs(Context& context, http::Request& request, http::Responder responder) {
-  const Headers headers(request);
-  const ingest::Request body{.content_type = request.content_type,
-                             .headers = headers.span(),
-                             .body = request.body,
-                             .idempotency_key = request.header("Idempotency-Key"),
-                             .subject = request.subject_as<Caller>().key_subject()};
+  const IngestBody body(request);
   ingest::Accepted parsed;
   ingest::LogBatch batch;
-  if (const auto refusal = ingest::read_boundary_logs(body, parsed, batch))
-    return responder.answer(refuse(context, request, *refusal));
+  if (const auto refusal = ingest::read_boundary_logs(body.request(), parsed, batch))
+    return responder.answer(refuse(context, request, metrics::EventKind::boundary, *refusal));
   // Also when every log was skipped and no increment is left to check.
   const auto& caller = request.subject_as<Caller>();
   if (caller.token.agent && !admits_event(caller, batch.workspace, batch.owner))

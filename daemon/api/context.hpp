@@ -5,10 +5,12 @@
 
 #include "daemon/auth/gate.hpp"
 #include "daemon/config.hpp"
+#include "daemon/connection_sinks.hpp"
 #include "daemon/counting/heart.hpp"
 #include "daemon/counting/intake.hpp"
 #include "daemon/http/route_table.hpp"
 #include "db/directory.hpp"
+#include "db/connection_log.hpp"
 #include "db/pg_store.hpp"
 #include "db/token_store.hpp"
 #include "metrics/authz_metrics.hpp"
@@ -40,11 +42,13 @@ struct Context {
   db::Directory& directory;
   TokenBook& book;
   RightsSync& rights;
+  db::ConnectionLog& connections;
   const tracker::Clock& clock;
   metrics::Registry& registry;
   metrics::IngestMetrics& ingest_metrics;
   metrics::ReportMetrics& report_metrics;
   metrics::AuthzMetrics& authz_metrics;
+  const ConnectionSinks& connection_sinks;
   /// For /readyz. Thread-safe.
   std::function<std::vector<Check>()> checks;
   /// Acknowledged here, by this process and by those before it, and not yet known to be in the database. Thread-safe.
@@ -65,6 +69,9 @@ std::span<const Route> routes_of(Surface surface);
 // boundary_ingest.cpp
 void post_boundary_events(Context&, http::Request&, http::Responder);
 void post_boundary_logs(Context&, http::Request&, http::Responder);
+
+// connection_ingest.cpp
+void post_connection_events(Context&, http::Request&, http::Responder);
 
 using Answer = boost::asio::awaitable<http::Response>;
 // reports.cpp
@@ -109,6 +116,8 @@ Answer delete_token(Context&, http::Request&);
 void post_authz_check(Context&, http::Request&, http::Responder);
 void get_whoami(Context&, http::Request&, http::Responder);
 void get_catalog(Context&, http::Request&, http::Responder);
+// connections.cpp
+Answer get_connections(Context&, http::Request&);
 // operations.cpp
 void get_healthz(Context&, http::Request&, http::Responder);
 Answer get_readyz(Context&, http::Request&);

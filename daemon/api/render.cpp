@@ -59,18 +59,21 @@ std::string to_json(const db::Ledger& ledger, const std::optional<OwnReplica>& o
   };
   bool own_listed = false;
   for (const auto& replica : ledger.replicas) {
-    connections += replica.unflushed_connection_events;
     usage += replica.unflushed_usage_events;
     const tracker::Sum heard = tracker::parse_sum(replica.unflushed);
     if (own && replica.id == own->id) {
       own_listed = true;
+      connections += static_cast<std::int64_t>(own->share.unflushed.connection_events);
+      if (!own->share.complete) connections += replica.unflushed_connection_events;
       add(own->id, own->share.unflushed.requests + (own->share.complete ? 0 : heard), 0);
     } else {
+      connections += replica.unflushed_connection_events;
       add(replica.id, heard, replica.age_seconds);
     }
   }
   // A replica that has just been given up, or was never registered, has what it has.
   if (own && !own_listed && own->share.unflushed.requests > 0) add(own->id, own->share.unflushed.requests, 0);
+  if (own && !own_listed) connections += static_cast<std::int64_t>(own->share.unflushed.connection_events);
   return fmt::format(
       R"({{"boundary_usage":{{"accepted":{},"applied":{},"unflushed":{},"reported":{},"open":{},"discarded":{},)"
       R"("duplicates":{},"set_aside":{}}},"connection_events":{},"usage_events":{},"balanced":{},"replicas":[{}]}})",

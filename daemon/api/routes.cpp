@@ -17,6 +17,8 @@ constexpr Permission kReadUsage = Permission::check(Type::boundary_usage, Action
 constexpr Permission kDeleteUsage = Permission::check(Type::boundary_usage, Action::delete_);
 constexpr Permission kCloseUsage = Permission::check(Type::boundary_usage, Action::read, Action::delete_);
 constexpr Permission kIngestUsage = Permission::ingest(Type::boundary_usage, Action::update);
+constexpr Permission kReadConnections = Permission::object(Type::connection_log, Action::read);
+constexpr Permission kIngestConnections = Permission::ingest_in_organizations(Type::connection_log, Action::update);
 
 // On which of them is seen in the path, in the body or in the database, so the handlers decide.
 constexpr Permission kReadUser = Permission::object(Type::user, Action::read);
@@ -48,6 +50,8 @@ constexpr Route kRoutes[] = {
     {Verb::get, "/api/v1/boundary-usage/reports/{period}", kReadUsage, &get_report},
     {Verb::delete_, "/api/v1/boundary-usage", kDeleteUsage, &delete_usage},
     {Verb::delete_, "/api/v1/boundary-usage/replicas/{replica_id}", kDeleteUsage, &delete_replica},
+    {Verb::post, "/api/v1/connection-log/events", kIngestConnections, &post_connection_events, kEventTypes},
+    {Verb::get, "/api/v1/connection-log", kReadConnections, &get_connections},
     {Verb::get, "/api/v1/ledger", kReadUsage, &get_ledger},
     {Verb::get, "/api/v1/users", kReadUser, &get_users},
     {Verb::get, "/api/v1/users/{id}", kReadUser, &get_user},

@@ -169,11 +169,13 @@ std::optional<Response> TokenGate::authorize(http::Request& request, const Permi
     return std::nullopt;
   }
   bool allowed = true;
-  const bool agent_ingest = permission.kind == Kind::ingest && caller->token.agent.has_value();
+  const bool in_organizations = permission.kind == Kind::ingest_in_organizations;
+  const bool agent_ingest = (permission.kind == Kind::ingest || in_organizations) && caller->token.agent.has_value();
   if (!agent_ingest)
     for (const authz::Action action : permission.actions) {
       if (action == authz::Action::any) continue;
       authz::Object object{.type = permission.type};
+      object.any_org = in_organizations;
       allowed = allowed && authz::decide(caller->subject, action, object).allowed;
     }
   metrics_.decided(request.thread, allowed);

@@ -14,11 +14,13 @@ namespace tally::daemon {
 /// The permission column of the route table.
 struct Permission {
   enum class Kind : std::uint8_t {
-    open,       ///< no token
-    check,      ///< all of `actions` on `type`
-    ingest,     ///< the same, or an agent token, which is then checked event by event
-    signed_in,  ///< any good token: about the caller itself
-    object,     ///< the handler decides, about the object that it finds: one of `actions` on it
+    open,                     ///< no token
+    check,                    ///< all of `actions` on `type`
+    ingest,                   ///< the same, or an agent token, which is then checked event by event
+    ingest_in_organizations,  ///< as `ingest`, and the right in one organization is enough: the handler checks each
+                              ///< event
+    signed_in,                ///< any good token: about the caller itself
+    object,                   ///< the handler decides, about the object that it finds: one of `actions` on it
   };
   Kind kind;
   authz::Type type = authz::Type::any;
@@ -40,6 +42,9 @@ struct Permission {
   }
   static constexpr Permission ingest(authz::Type type, authz::Action action) {
     return {Kind::ingest, type, {action, authz::Action::any}};
+  }
+  static constexpr Permission ingest_in_organizations(authz::Type type, authz::Action action) {
+    return {Kind::ingest_in_organizations, type, {action, authz::Action::any}};
   }
 };
 

@@ -54,6 +54,7 @@ CLI::App& add_group(CLI::App& parent, const std::string& name, const std::string
 void add_all_commands(CommandLine& line);
 void add_authz_commands(CommandLine& line);
 void add_config_commands(CommandLine& line);
+void add_connection_commands(CommandLine& line);
 void add_database_commands(CommandLine& line);
 void add_period_commands(CommandLine& line);
 void add_serve_command(CommandLine& line);

@@ -125,6 +125,7 @@ void add_all_commands(CommandLine& line) {
   // In the order of the help: what is used most comes first.
   add_serve_command(line);
   add_period_commands(line);
+  add_connection_commands(line);
   add_token_commands(line);
   add_user_commands(line);
   add_database_commands(line);

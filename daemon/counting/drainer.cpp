@@ -151,6 +151,13 @@ asio::awaitable<void> Drainer::scan(Foreign& foreign, tracker::Lsn applied) {
       (void)tracker::for_each_increment(record.type, record.payload, [&](const tracker::Increment& increment) {
         unflushed += Volume{tracker::Sum{increment.allowed} + increment.denied, 1};
       });
+      if (record.type == tracker::RecordType::connection)
+        (void)tracker::for_each_connection(
+            record.payload,
+            [&](const std::optional<tracker::GroupKey>&, std::uint32_t events) {
+              unflushed += Volume{0, events, events};
+            },
+            [](tracker::ConnectionEvent&) {});
     });
     return {std::move(scan), unflushed};
   });
@@ -215,6 +222,7 @@ void Drainer::take_unflushed(Foreign& foreign, const Volume& volume) {
   const std::lock_guard lock(unflushed_mutex_);
   unflushed_.requests -= before.requests - foreign.unflushed.requests;
   unflushed_.events -= before.events - foreign.unflushed.events;
+  unflushed_.connection_events -= before.connection_events - foreign.unflushed.connection_events;
 }
 
 std::optional<Volume> Drainer::unflushed() const {

@@ -69,6 +69,7 @@ asio::awaitable<void> Heart::beat() {
   beat.complete_as_of_us = complete_as_of_us_;
   beat.unflushed_known = of_the_dead.has_value();
   beat.unflushed_requests = unflushed.requests;
+  beat.unflushed_connection_events = unflushed.connection_events;
   const auto answer = co_await store_.heartbeat(std::move(beat));
   connected_ = static_cast<bool>(answer);
   if (!answer) co_return;

@@ -117,10 +117,18 @@ void StreamDriver::take_row(StreamFlush& flush, const std::optional<tracker::Str
 /// Repeats of keys that this batch merged, or that the database held already.
 void StreamDriver::count_refused(const tracker::FlushBatch& batch, const tracker::FlushAnswer& answer) {
   std::uint64_t repeats = batch.repeat_increments;
-  for (const auto& effect : batch.effects) repeats += effect.increments;
-  for (const auto number : answer.accepted) repeats -= batch.effects[number].increments;
+  std::uint64_t connections = 0;
+  for (const auto& effect : batch.effects) {
+    repeats += effect.increments;
+    connections += effect.connections.size();
+  }
+  for (const auto number : answer.accepted) {
+    repeats -= batch.effects[number].increments;
+    connections -= batch.effects[number].connections.size();
+  }
   metrics::IngestMetrics& ingest = parts_.ingest_metrics;
   ingest.duplicates(ingest.counting_thread(), metrics::EventKind::boundary, repeats);
+  ingest.duplicates(ingest.counting_thread(), metrics::EventKind::connection, connections);
   ingest.key_conflicts(ingest.counting_thread(), answer.conflicts);
 }
 

@@ -9,17 +9,20 @@ namespace tally::daemon {
 
 /// How much was acknowledged.
 struct Volume {
-  tracker::Sum requests = 0;  ///< allowed + denied
-  std::uint64_t events = 0;
+  tracker::Sum requests = 0;            ///< allowed + denied
+  std::uint64_t events = 0;             ///< of all kinds
+  std::uint64_t connection_events = 0;  ///< of them
   Volume& operator+=(const Volume& other) {
     requests += other.requests;
     events += other.events;
+    connection_events += other.connection_events;
     return *this;
   }
   /// Never below nothing: what somebody else brought in may have been taken off already.
   Volume& operator-=(const Volume& other) {
     requests -= requests < other.requests ? requests : other.requests;
     events -= events < other.events ? events : other.events;
+    connection_events -= connection_events < other.connection_events ? connection_events : other.connection_events;
     return *this;
   }
 };
@@ -32,7 +35,7 @@ struct OwnShare {
 };
 
 inline Volume volume_of(const tracker::FlushBatch& batch) {
-  return {tracker::all_requests(batch), batch.increments};
+  return {tracker::all_requests(batch), batch.increments + batch.connection_events, batch.connection_events};
 }
 
 /// Whether anything is on its way into the store, so that who reads both sides knows whether they belong together.

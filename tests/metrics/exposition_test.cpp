@@ -9,6 +9,7 @@
 #include <set>
 
 #include "metrics/authz_metrics.hpp"
+#include "metrics/connection_metrics.hpp"
 #include "metrics/flush_metrics.hpp"
 #include "metrics/http_metrics.hpp"
 #include "metrics/ingest_metrics.hpp"
@@ -35,6 +36,7 @@ struct Everything {
   FlushMetrics flush{registry};
   DbMetrics db{registry};
   ReportMetrics reports{registry};
+  ConnectionMetrics connections{registry};
   ProcessMetrics process{registry, "1.2.3", "abc"};
 
   std::string text(Format format = Format::text) const { return expose(registry.collect(), format); }
