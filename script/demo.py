@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.parse
 import urllib.request
 import uuid
 
@@ -24,6 +25,7 @@ REPLICAS = ("a", "b", "c")
 HOURS = 24
 REQUESTS_AN_HOUR = 25
 RETRIED_EVERY = 5
+SESSIONS = 24
 WORKSPACES, USERS = 120, 40
 
 
@@ -169,6 +171,7 @@ class Demo:
         self.send_a_cloud_event(second)
         self.close(second)
         self.show_delivery()
+        self.show_connections()
         self.show_ledger()
         self.show_metrics()
         self.stop()
@@ -310,20 +313,71 @@ class Demo:
             self.step(f"the collector has report {key}, sent {entry['times']} time{'' if entry['times'] == 1 else 's'}")
         self.check("reports at the collector are those of the API", {key: entry["bodies"] for key, entry in taken.items()} == {key: [body] for key, body in self.reports.items()}, True)
 
+    def show_connections(self):
+        """Sessions whose ends come in any order, more than once and through any replica are one entry each."""
+        rng = random.Random(self.seed)
+        made = subprocess.run(
+            [self.tallyd, "token", "create", "--subject", "connection-logger", "--state-dir", str(self.replicas[0].state)], capture_output=True, text=True, check=True)
+        tracker, self.token = self.token, made.stdout.strip()
+        organization = str(uuid.UUID(int=rng.getrandbits(128)))
+        events = []
+        for number in range(SESSIONS):
+            common = {
+                "organization_id": organization, "workspace_owner_id": str(uuid.UUID(int=number % 5 + 1)), "workspace_id": str(uuid.UUID(int=number % 7 + 1)),
+                "workspace_name": f"dev-{number % 7}", "agent_name": "main", "ip": f"192.0.2.{number}"}
+            if number % 4 == 3:
+                events.append({**common, "id": str(uuid.UUID(int=rng.getrandbits(128))), "time": f"2026-01-01T10:{number:02}:00Z", "status": "connected",
+                               "type": "workspace_app", "slug_or_port": "code-server", "user_agent": "Mozilla/5.0", "code": 200})
+                continue
+            common.update(connection_id=str(uuid.UUID(int=rng.getrandbits(128))), type=("ssh", "vscode", "jetbrains")[number % 3])
+            events.append({**common, "time": f"2026-01-01T09:{number:02}:00Z", "status": "connected"})
+            if number % 6:
+                events.append({**common, "time": f"2026-01-01T1{number % 8}:30:00Z", "status": "disconnected", "code": number % 2, "reason": "closed by the user"})
+        events += rng.sample(events, len(events) // 2)
+        rng.shuffle(events)
+        for turn, event in enumerate(events):
+            status, data = self.call(self.replicas[turn % len(REPLICAS)], "POST", "/api/v1/connection-log/events", event)
+            if status != 202:
+                raise Failed(f"a connection event was answered {status}: {data!r}")
+        points = sum(number % 4 == 3 for number in range(SESSIONS))
+        ongoing = sum(number % 4 != 3 and number % 6 == 0 for number in range(SESSIONS))
+        expected = {"": SESSIONS, "status:ongoing": ongoing, "status:completed": SESSIONS - points - ongoing, "type:workspace_app": points}
+
+        def counts():
+            found = {}
+            for filter in expected:
+                _, data = self.call(self.replicas[-1], "GET", f"/api/v1/connection-log?limit=1&q={urllib.parse.quote(filter)}")
+                found[filter] = json.loads(data)["count"]
+            return found
+
+        try:
+            until(lambda: counts() == expected, "the connection log holds everything", 20)
+        except Failed:
+            pass  # the check says what is missing
+        self.step(f"{len(events)} connection events, some of them twice and all in disorder, went to three replicas")
+        self.check("entries in the connection log", counts(), expected)
+        shown = subprocess.run(
+            [self.tallyd, "connections", "type:ssh status:completed", "--limit", "5", "--state-dir", str(self.replicas[0].state)], capture_output=True, text=True)
+        if shown.returncode != 0:
+            raise Failed(f"tallyd connections: {shown.stderr}")
+        self.step("tallyd connections type:ssh status:completed --limit 5")
+        print("".join(f"{'':19}{line}\n" for line in shown.stdout.splitlines()), end="")
+        self.token = tracker
+
     def show_ledger(self):
         """Everything that was ever acknowledged is reported, refused as a duplicate, or still to come; nothing else."""
         ledger = {}
 
         def flushed():
             ledger.update(json.loads(self.call(self.replicas[0], "GET", "/api/v1/ledger")[1]))
-            return float(ledger["boundary_usage"]["unflushed"]) == 0
+            return float(ledger["boundary_usage"]["unflushed"]) + ledger["connection_events"]["unflushed"] == 0
 
         try:
             until(flushed, "nothing is left to flush", 20)
         except Failed:
             pass  # the ledger is printed as it is
         self.step("the ledger")
-        print(json.dumps(ledger["boundary_usage"], indent=2))
+        print(json.dumps({key: ledger[key] for key in ("boundary_usage", "connection_events")}, indent=2))
         self.check("ledger balanced", ledger["balanced"], True)
 
     def show_metrics(self):
