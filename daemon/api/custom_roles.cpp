@@ -137,12 +137,6 @@ Response refuse(CustomRoleRefusal refusal, const authz::PermissionPlace& place, 
   return refused(status, detail, fmt::format("/{}/{}", place.list, place.at));
 }
 
-std::string joined(const std::vector<std::string>& texts) {
-  std::string all;
-  for (const std::string& text : texts) all += (all.empty() ? "" : " ") + text;
-  return all;
-}
-
 void log_put(const http::Request& request, const db::CustomRole& role, bool created) {
   log::audit(created ? "custom role created" : "custom role changed", {{"role", role_key(role)},
                                                                        {"org", joined(role.org_permissions)},

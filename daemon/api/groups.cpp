@@ -90,21 +90,12 @@ boost::asio::awaitable<Response> explain_absent(Context& context, Uuid org, std:
 Answer get_groups(Context& context, http::Request& request) {
   const auto org = path_uuid(request.captures[0]);
   if (!org) co_return not_found("organization");
-  PageQuery query = read_page(request);
-  if (query.refusal) co_return std::move(*query.refusal);
-  auto condition = visible(context, request, Type::group, db::kGroupTable);
-  if (!condition) co_return forbidden();
-  db::Page page;
-  page.visible = std::move(*condition);
-  page.limit = query.limit + 1;
-  if (!query.after.empty()) {
-    page.after = Uuid::parse(query.after);
-    if (!page.after) co_return http::problem(Status::bad_request, "after must be the next of a page.");
-  }
-  auto listing = context.directory.list_groups(*org, std::move(page));
+  Listing list = read_listing(context, request, Type::group, db::kGroupTable);
+  if (list.refusal) co_return std::move(*list.refusal);
+  auto listing = context.directory.list_groups(*org, std::move(list.page));
   const auto groups = co_await std::move(listing);
   if (!groups) co_return store_failure(groups.error());
-  if (groups->empty() && query.after.empty()) {
+  if (groups->empty() && list.is_first) {
     // No group, or none that the caller may see: who belongs there may know.
     const std::string text = org->to_string();
     const authz::Object any{Type::group, {}, {}, text};
@@ -115,7 +106,7 @@ Answer get_groups(Context& context, http::Request& request) {
     if (!*found) co_return not_found("organization");
   }
   co_return page_of(
-      "groups", *groups, query.limit, [&request](const db::Group& group) { return as_json(request, group); },
+      "groups", *groups, list.limit, [&request](const db::Group& group) { return as_json(request, group); },
       [](const db::Group& group) { return group.id.to_string(); });
 }
 

@@ -62,12 +62,6 @@ std::vector<std::string> to_store(const std::vector<RoleName>& names) {
   return roles;
 }
 
-std::string joined(const std::vector<std::string>& texts) {
-  std::string all;
-  for (const std::string& text : texts) all += (all.empty() ? "" : " ") + text;
-  return all;
-}
-
 void log_put(const http::Request& request, const db::Member& member, bool created) {
   log::audit(created ? "member added" : "member's roles changed", {{"user", member.user.to_string()},
                                                                    {"organization", member.organization.to_string()},
@@ -81,21 +75,12 @@ void log_put(const http::Request& request, const db::Member& member, bool create
 Answer get_members(Context& context, http::Request& request) {
   const auto org = path_uuid(request.captures[0]);
   if (!org) co_return not_found("organization");
-  PageQuery query = read_page(request);
-  if (query.refusal) co_return std::move(*query.refusal);
-  auto condition = visible(context, request, Type::organization_member, db::kMemberTable);
-  if (!condition) co_return forbidden();
-  db::Page page;
-  page.visible = std::move(*condition);
-  page.limit = query.limit + 1;
-  if (!query.after.empty()) {
-    page.after = tracker::Uuid::parse(query.after);
-    if (!page.after) co_return http::problem(Status::bad_request, "after must be the next of a page.");
-  }
-  auto listing = context.directory.list_members(*org, std::move(page));
+  Listing list = read_listing(context, request, Type::organization_member, db::kMemberTable);
+  if (list.refusal) co_return std::move(*list.refusal);
+  auto listing = context.directory.list_members(*org, std::move(list.page));
   const auto members = co_await std::move(listing);
   if (!members) co_return store_failure(members.error());
-  if (members->empty() && query.after.empty()) {
+  if (members->empty() && list.is_first) {
     // Nothing to see here: is there no member, or is the caller none of those who may look?
     const std::string text = org->to_string();
     const authz::Object any{Type::organization_member, {}, {}, text};
@@ -104,7 +89,7 @@ Answer get_members(Context& context, http::Request& request) {
     if (!found) co_return store_failure(found.error());
     if (!*found) co_return not_found("organization");
   }
-  co_return page_of("members", *members, query.limit, as_json,
+  co_return page_of("members", *members, list.limit, as_json,
                     [](const db::Member& member) { return member.user.to_string(); });
 }
 

@@ -60,21 +60,12 @@ void log_put(const http::Request& request, const db::Organization& organization,
 }  // namespace
 
 Answer get_organizations(Context& context, http::Request& request) {
-  PageQuery query = read_page(request);
-  if (query.refusal) co_return std::move(*query.refusal);
-  auto condition = visible(context, request, Type::organization, db::kOrganizationTable);
-  if (!condition) co_return forbidden();
-  db::Page page;
-  page.visible = std::move(*condition);
-  page.limit = query.limit + 1;
-  if (!query.after.empty()) {
-    page.after = tracker::Uuid::parse(query.after);
-    if (!page.after) co_return http::problem(Status::bad_request, "after must be the next of a page.");
-  }
-  auto listing = context.directory.list_organizations(std::move(page));
+  Listing list = read_listing(context, request, Type::organization, db::kOrganizationTable);
+  if (list.refusal) co_return std::move(*list.refusal);
+  auto listing = context.directory.list_organizations(std::move(list.page));
   const auto organizations = co_await std::move(listing);
   if (!organizations) co_return store_failure(organizations.error());
-  co_return page_of("organizations", *organizations, query.limit, as_json,
+  co_return page_of("organizations", *organizations, list.limit, as_json,
                     [](const db::Organization& organization) { return organization.id.to_string(); });
 }
 

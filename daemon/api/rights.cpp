@@ -80,6 +80,26 @@ std::optional<authz::SqlCondition> visible(Context& context, const http::Request
   return condition;
 }
 
+Listing read_listing(Context& context, const http::Request& request, authz::Type type, const authz::Table& table) {
+  Listing list;
+  PageQuery query = read_page(request);
+  list.refusal = std::move(query.refusal);
+  if (list.refusal) return list;
+  auto condition = visible(context, request, type, table);
+  if (!condition) {
+    list.refusal = forbidden();
+    return list;
+  }
+  list.page.visible = std::move(*condition);
+  list.limit = query.limit;
+  list.page.limit = query.limit + 1;
+  list.is_first = query.after.empty();
+  if (list.is_first) return list;
+  list.page.after = tracker::Uuid::parse(query.after);
+  if (!list.page.after) list.refusal = http::problem(Status::bad_request, "after must be the next of a page.");
+  return list;
+}
+
 Response put_answer(bool created, const boost::json::object& object) {
   return http::json(created ? Status::created : Status::ok, boost::json::serialize(object));
 }
@@ -116,6 +136,12 @@ boost::asio::awaitable<void> settle(Context& context, std::int64_t version) {
 
 std::string actor(const http::Request& request) {
   return request.subject_as<Caller>().name();
+}
+
+std::string joined(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += (all.empty() ? "" : " ") + text;
+  return all;
 }
 
 boost::json::array to_array(const std::vector<std::string>& texts) {

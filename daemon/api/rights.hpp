@@ -41,6 +41,15 @@ PageQuery read_page(const http::Request& request);
 std::optional<authz::SqlCondition> visible(Context& context, const http::Request& request, authz::Type type,
                                            const authz::Table& table);
 
+/// A page of the directory: the rows that the caller may see, in the order of their ids, one more than `limit`.
+struct Listing {
+  db::Page page;
+  std::int64_t limit = 0;
+  bool is_first = true;
+  std::optional<http::Response> refusal;
+};
+Listing read_listing(Context& context, const http::Request& request, authz::Type type, const authz::Table& table);
+
 /// `{"NAME": [...], "next": "<cursor>"}`; one row more than the limit was asked for.
 template <class Rows, class ToJson, class CursorOf>
 http::Response page_of(std::string_view name, const Rows& rows, std::int64_t limit, ToJson to_json,
@@ -66,5 +75,7 @@ boost::asio::awaitable<void> settle(Context& context, std::int64_t version);
 
 std::string actor(const http::Request& request);
 boost::json::array to_array(const std::vector<std::string>& texts);
+/// With spaces between them: for log lines.
+std::string joined(const std::vector<std::string>& texts);
 
 }  // namespace tally::daemon::api

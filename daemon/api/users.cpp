@@ -95,12 +95,6 @@ std::optional<Response> check_delete(Context& context, const http::Request& requ
   return check_roles(context, request, "", change, {}, {});
 }
 
-std::string joined(const std::vector<std::string>& texts) {
-  std::string all;
-  for (const std::string& text : texts) all += (all.empty() ? "" : " ") + text;
-  return all;
-}
-
 void log_put(const http::Request& request, const db::User& user, bool created) {
   log::audit(created ? "user created" : "user changed", {{"user", user.id.to_string()},
                                                          {"username", user.username},
@@ -112,21 +106,12 @@ void log_put(const http::Request& request, const db::User& user, bool created) {
 }  // namespace
 
 Answer get_users(Context& context, http::Request& request) {
-  PageQuery query = read_page(request);
-  if (query.refusal) co_return std::move(*query.refusal);
-  auto condition = visible(context, request, Type::user, db::kUserTable);
-  if (!condition) co_return forbidden();
-  db::Page page;
-  page.visible = std::move(*condition);
-  page.limit = query.limit + 1;
-  if (!query.after.empty()) {
-    page.after = tracker::Uuid::parse(query.after);
-    if (!page.after) co_return http::problem(Status::bad_request, "after must be the next of a page.");
-  }
-  auto listing = context.directory.list_users(std::move(page));
+  Listing list = read_listing(context, request, Type::user, db::kUserTable);
+  if (list.refusal) co_return std::move(*list.refusal);
+  auto listing = context.directory.list_users(std::move(list.page));
   const auto users = co_await std::move(listing);
   if (!users) co_return store_failure(users.error());
-  co_return page_of("users", *users, query.limit, as_json, [](const db::User& user) { return user.id.to_string(); });
+  co_return page_of("users", *users, list.limit, as_json, [](const db::User& user) { return user.id.to_string(); });
 }
 
 Answer get_user(Context& context, http::Request& request) {
