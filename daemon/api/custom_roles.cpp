@@ -138,11 +138,15 @@ Response refuse(CustomRoleRefusal refusal, const authz::PermissionPlace& place, 
 }
 
 void log_put(const http::Request& request, const db::CustomRole& role, bool created) {
-  log::audit(created ? "custom role created" : "custom role changed", {{"role", role_key(role)},
-                                                                       {"org", joined(role.org_permissions)},
-                                                                       {"member", joined(role.member_permissions)},
-                                                                       {"by", actor(request)},
-                                                                       {"request_id", request.id}});
+  const std::string org = role.organization.to_string();
+  log::audit(created ? "custom role created" : "custom role changed",
+             {{"role", role_key(role)},
+              {"org", joined(role.org_permissions)},
+              {"member", joined(role.member_permissions)},
+              {"by", actor(request)},
+              {"allowed_by", allowed_by(request, created ? Action::create : Action::update,
+                                        role.is_system ? authz::Object{Type::system} : roles_in(org))},
+              {"request_id", request.id}});
 }
 
 }  // namespace
@@ -237,8 +241,10 @@ Answer delete_role(Context& context, http::Request& request) {
   const auto deleted = co_await std::move(deleting);
   if (!deleted && deleted.error() == Errc::not_found) co_return not_found("role");
   if (!deleted) co_return store_failure(deleted.error());
-  log::audit("custom role deleted",
-             {{"role", *name + ':' + role.org}, {"by", actor(request)}, {"request_id", request.id}});
+  log::audit("custom role deleted", {{"role", *name + ':' + role.org},
+                                     {"by", actor(request)},
+                                     {"allowed_by", allowed_by(request, Action::delete_, roles_in(role.org))},
+                                     {"request_id", request.id}});
   co_await settle(context, *deleted);
   co_return http::no_content();
 }

@@ -61,12 +61,15 @@ std::vector<Uuid> sorted(std::vector<Uuid> ids) {
 }
 
 void log_put(const http::Request& request, const db::Group& group, bool created) {
-  log::audit(created ? "group created" : "group changed", {{"group", group.id.to_string()},
-                                                           {"organization", group.organization.to_string()},
-                                                           {"name", group.name},
-                                                           {"members", group.members.size()},
-                                                           {"by", actor(request)},
-                                                           {"request_id", request.id}});
+  const GroupObject object(group.organization, group.id);
+  log::audit(created ? "group created" : "group changed",
+             {{"group", group.id.to_string()},
+              {"organization", group.organization.to_string()},
+              {"name", group.name},
+              {"members", group.members.size()},
+              {"by", actor(request)},
+              {"allowed_by", allowed_by(request, created ? Action::create : Action::update, object.object())},
+              {"request_id", request.id}});
 }
 
 /// The organization is not there, or some of the members are none of its.
@@ -177,8 +180,11 @@ Answer delete_group(Context& context, http::Request& request) {
   const auto deleted = co_await std::move(deleting);
   if (!deleted && deleted.error() == Errc::not_found) co_return not_found("group");
   if (!deleted) co_return store_failure(deleted.error());
-  log::audit("group deleted",
-             {{"group", object.id}, {"organization", object.org}, {"by", actor(request)}, {"request_id", request.id}});
+  log::audit("group deleted", {{"group", object.id},
+                               {"organization", object.org},
+                               {"by", actor(request)},
+                               {"allowed_by", allowed_by(request, Action::delete_, object.object())},
+                               {"request_id", request.id}});
   co_await settle(context, *deleted);
   co_return http::no_content();
 }

@@ -47,7 +47,10 @@ std::optional<http::Response> JsonBody::refusal() const {
 }
 
 void JsonNode::refuse(std::string detail) const {
-  if (body_->errors_.size() < kMostErrors) body_->errors_.push_back({pointer_, std::move(detail)});
+  auto& errors = body_->errors_;
+  const auto is_known = [&](const http::BodyError& each) { return each.pointer == pointer_ && each.detail == detail; };
+  if (errors.size() >= kMostErrors || std::any_of(errors.begin(), errors.end(), is_known)) return;
+  errors.push_back({pointer_, std::move(detail)});
 }
 
 template <class T>

@@ -63,11 +63,14 @@ std::vector<std::string> to_store(const std::vector<RoleName>& names) {
 }
 
 void log_put(const http::Request& request, const db::Member& member, bool created) {
-  log::audit(created ? "member added" : "member's roles changed", {{"user", member.user.to_string()},
-                                                                   {"organization", member.organization.to_string()},
-                                                                   {"roles", joined(member.roles)},
-                                                                   {"by", actor(request)},
-                                                                   {"request_id", request.id}});
+  const MemberObject object(member.organization, member.user);
+  log::audit(created ? "member added" : "member's roles changed",
+             {{"user", member.user.to_string()},
+              {"organization", member.organization.to_string()},
+              {"roles", joined(member.roles)},
+              {"by", actor(request)},
+              {"allowed_by", allowed_by(request, created ? Action::create : Action::update, object.object())},
+              {"request_id", request.id}});
 }
 
 }  // namespace
@@ -173,9 +176,11 @@ Answer delete_member(Context& context, http::Request& request) {
     auto deleting = context.directory.delete_member(*org, *user, db::Seen::at((*member)->version), actor(request));
     const auto deleted = co_await std::move(deleting);
     if (deleted) {
-      log::audit(
-          "member removed",
-          {{"user", object.user}, {"organization", object.org}, {"by", actor(request)}, {"request_id", request.id}});
+      log::audit("member removed", {{"user", object.user},
+                                    {"organization", object.org},
+                                    {"by", actor(request)},
+                                    {"allowed_by", allowed_by(request, Action::delete_, object.object())},
+                                    {"request_id", request.id}});
       co_await settle(context, *deleted);
       co_return http::no_content();
     }

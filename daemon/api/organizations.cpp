@@ -51,10 +51,14 @@ bool same(const db::Organization& a, const db::Organization& b) {
 }
 
 void log_put(const http::Request& request, const db::Organization& organization, bool created) {
-  log::audit(created ? "organization created" : "organization changed", {{"organization", organization.id.to_string()},
-                                                                         {"name", organization.name},
-                                                                         {"by", actor(request)},
-                                                                         {"request_id", request.id}});
+  const OrganizationObject object(organization.id);
+  log::audit(created ? "organization created" : "organization changed",
+             {{"organization", organization.id.to_string()},
+              {"name", organization.name},
+              {"by", actor(request)},
+              {"allowed_by", created ? allowed_by(request, Action::create, object.fresh())
+                                     : allowed_by(request, Action::update, object.object())},
+              {"request_id", request.id}});
 }
 
 }  // namespace
@@ -121,8 +125,10 @@ Answer delete_organization(Context& context, http::Request& request) {
   const auto deleted = co_await std::move(deleting);
   if (!deleted && deleted.error() == Errc::not_found) co_return not_found("organization");
   if (!deleted) co_return store_failure(deleted.error());
-  log::audit("organization deleted",
-             {{"organization", object.text}, {"by", actor(request)}, {"request_id", request.id}});
+  log::audit("organization deleted", {{"organization", object.text},
+                                      {"by", actor(request)},
+                                      {"allowed_by", allowed_by(request, Action::delete_, object.object())},
+                                      {"request_id", request.id}});
   co_await settle(context, *deleted);
   co_return http::no_content();
 }

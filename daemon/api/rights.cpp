@@ -6,6 +6,7 @@
 
 #include "authz/decision.hpp"
 #include "daemon/http/query.hpp"
+#include "daemon/log.hpp"
 
 namespace tally::daemon::api {
 
@@ -19,9 +20,20 @@ constexpr std::int64_t kLargestPage = 1000;
 }  // namespace
 
 bool may(Context& context, const http::Request& request, authz::Action action, const authz::Object& object) {
-  const bool allowed = authz::decide(request.subject_as<Caller>().subject, action, object).allowed;
-  context.authz_metrics.decided(request.thread, allowed);
-  return allowed;
+  const Caller& caller = request.subject_as<Caller>();
+  const authz::Decision decision = authz::decide(caller.subject, action, object);
+  context.authz_metrics.decided(request.thread, decision.allowed);
+  if (!decision.allowed && log::enabled(LogLevel::debug))
+    log::debug("denied", {{"by", caller.name()},
+                          {"action", authz::name(action)},
+                          {"type", object.type.text},
+                          {"reason", authz::word(decision.reason)},
+                          {"request_id", request.id}});
+  return decision.allowed;
+}
+
+std::string_view allowed_by(const http::Request& request, authz::Action action, const authz::Object& object) {
+  return authz::word(authz::decide(request.subject_as<Caller>().subject, action, object).reason);
 }
 
 Response forbidden() {

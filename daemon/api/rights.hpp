@@ -19,6 +19,8 @@ inline constexpr int kTries = 5;
 
 /// Whether the caller may do it to the object; counted among the decisions.
 bool may(Context& context, const http::Request& request, authz::Action action, const authz::Object& object);
+/// Which rule lets the caller do it: for audit lines.
+std::string_view allowed_by(const http::Request& request, authz::Action action, const authz::Object& object);
 /// 403 that says nothing about what exists.
 http::Response forbidden();
 http::Response not_found(std::string_view what);

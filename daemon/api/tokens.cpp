@@ -121,11 +121,13 @@ std::optional<Response> check_rights(const Caller& maker, const JsonNode& body, 
   return std::nullopt;
 }
 
-void log_token(std::string_view what, const http::Request& request, const db::Token& token) {
+void log_token(std::string_view what, const http::Request& request, Action action, const db::Token& token) {
+  const std::string owner = owner_of(token);
   log::audit(what, {{"token", token.id},
-                    {"owner", owner_of(token)},
+                    {"owner", owner},
                     {"name", token.name},
                     {"by", actor(request)},
+                    {"allowed_by", allowed_by(request, action, authz::Object{Type::api_key, token.id, owner})},
                     {"request_id", request.id}});
 }
 
@@ -158,7 +160,7 @@ Answer post_token(Context& context, http::Request& request) {
     co_return http::problem(Status::conflict, fmt::format("You have {} tokens; revoke some.", kMostTokensOfOwner));
   if (!made && made.error() == Errc::not_found) co_return forbidden();  // the user was deleted just now
   if (!made) co_return store_failure(made.error());
-  log_token("token created", request, *made);
+  log_token("token created", request, Action::create, *made);
   co_await settle(context, made->version);
   boost::json::object answer = as_json(*made);
   answer["token"] = secret.text();
@@ -232,7 +234,7 @@ Answer delete_token(Context& context, http::Request& request) {
   const auto now_us =
       std::chrono::duration_cast<std::chrono::microseconds>(context.clock.wall().time_since_epoch()).count();
   context.book.forget(id, now_us);
-  log_token("token revoked", request, *found.token);
+  log_token("token revoked", request, Action::delete_, *found.token);
   co_return http::no_content();
 }
 

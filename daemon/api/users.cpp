@@ -96,11 +96,14 @@ std::optional<Response> check_delete(Context& context, const http::Request& requ
 }
 
 void log_put(const http::Request& request, const db::User& user, bool created) {
-  log::audit(created ? "user created" : "user changed", {{"user", user.id.to_string()},
-                                                         {"username", user.username},
-                                                         {"roles", joined(user.roles)},
-                                                         {"by", actor(request)},
-                                                         {"request_id", request.id}});
+  const UserObject object(user.id);
+  log::audit(created ? "user created" : "user changed",
+             {{"user", user.id.to_string()},
+              {"username", user.username},
+              {"roles", joined(user.roles)},
+              {"by", actor(request)},
+              {"allowed_by", allowed_by(request, created ? Action::create : Action::update, object.object())},
+              {"request_id", request.id}});
 }
 
 }  // namespace
@@ -170,7 +173,10 @@ Answer delete_user(Context& context, http::Request& request) {
     auto deleting = context.directory.delete_user(*id, db::Seen::at((*user)->version), actor(request));
     const auto deleted = co_await std::move(deleting);
     if (deleted) {
-      log::audit("user deleted", {{"user", object.text}, {"by", actor(request)}, {"request_id", request.id}});
+      log::audit("user deleted", {{"user", object.text},
+                                  {"by", actor(request)},
+                                  {"allowed_by", allowed_by(request, Action::delete_, object.object())},
+                                  {"request_id", request.id}});
       co_await settle(context, *deleted);
       co_return http::no_content();
     }

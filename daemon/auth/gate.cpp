@@ -1,5 +1,7 @@
 #include "daemon/auth/gate.hpp"
 
+#include "daemon/log.hpp"
+
 namespace tally::daemon {
 
 using http::Admission;
@@ -176,7 +178,14 @@ std::optional<Response> TokenGate::authorize(http::Request& request, const Permi
       if (action == authz::Action::any) continue;
       authz::Object object{.type = permission.type};
       object.any_org = in_organizations;
-      allowed = allowed && authz::decide(caller->subject, action, object).allowed;
+      const authz::Decision decision = authz::decide(caller->subject, action, object);
+      allowed = allowed && decision.allowed;
+      if (!decision.allowed && log::enabled(LogLevel::debug))
+        log::debug("denied", {{"by", caller->name()},
+                              {"action", authz::name(action)},
+                              {"type", authz::name(permission.type)},
+                              {"reason", authz::word(decision.reason)},
+                              {"request_id", request.id}});
     }
   metrics_.decided(request.thread, allowed);
   if (!allowed) return http::problem(Status::forbidden, "The token does not give the right to do this.");

@@ -57,6 +57,12 @@ TEST(JsonBody, GathersEverythingThatIsWrongWithItsPlace) {
             "/nil: the nil UUID names nothing\n/a: must be an object\n");
 }
 
+TEST(JsonBody, SaysEverythingOnce) {
+  JsonBody body(R"({"a":null})");
+  for (const char* name : {"x", "y", "z"}) (void)body.root().member("a").member(name);
+  EXPECT_EQ(wrong(body), "/a: must be an object\n");
+}
+
 TEST(JsonBody, HoldsTextsToTheirLimits) {
   JsonBody body(R"({"long":"123456","control":"a\u0000b","blank":"  ","list":["a","b"],"object":{"a":1,"a":2}})");
   const JsonNode root = body.root();
