@@ -12,10 +12,10 @@ std::string SchemaKeeper::problem() const {
   return problem_;
 }
 
-void SchemaKeeper::note(std::string problem) {
+void SchemaKeeper::note(std::string problem, const std::string& server_says) {
   const std::lock_guard lock(mutex_);
   if (!problem.empty() && problem != problem_)
-    log::error("the database's schema cannot be used", {{"detail", problem}});
+    log::error("the database's schema cannot be used", {{"detail", problem}, {"server_says", server_says}});
   problem_ = std::move(problem);
 }
 
@@ -37,7 +37,7 @@ boost::asio::awaitable<void> SchemaKeeper::run() {
     if (status)
       note(status->detail);
     else if (status.error() == tracker::Errc::store_refuses)
-      note("this role may not change the schema (" + why + "): run `tallyd migrate` as one that may");
+      note("this role may not change the schema: run `tallyd migrate` as one that may", why);
     co_await waker_.wait(1s);
   }
 }

@@ -22,7 +22,8 @@ class SchemaKeeper {
   std::string problem() const;
 
  private:
-  void note(std::string problem);
+  /// `server_says`: for the log alone.
+  void note(std::string problem, const std::string& server_says = {});
 
   db::Pool& pool_;
   Waker waker_;

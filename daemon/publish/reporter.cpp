@@ -35,6 +35,12 @@ std::string what_failed(const client::Exchange& exchange) {
   return text;
 }
 
+/// For those who need no token to ask: without the collector's words, hosts and files, which the log has.
+std::string in_short(std::string_view error) {
+  if (!error.starts_with("answered ")) return "no answer; the log says why";
+  return std::string(error.substr(0, error.find(':')));
+}
+
 }  // namespace
 
 Reporter::Reporter(asio::any_io_executor executor, Options options, db::PgStore& store, db::ReportDelivery& delivery,
@@ -155,7 +161,7 @@ asio::awaitable<void> Reporter::look() {
   std::string problem;
   if (undelivered->failing_since_us)
     problem = "failing since " + api::rfc3339(*undelivered->failing_since_us) + ", " +
-              std::to_string(undelivered->count) + " not delivered: " + undelivered->last_error;
+              std::to_string(undelivered->count) + " not delivered: " + in_short(undelivered->last_error);
   const std::lock_guard lock(mutex_);
   problem_ = std::move(problem);
 }

@@ -82,6 +82,15 @@ class Operations(Case):
         for check in ("journal", "journal_size", "database", "schema"):
             self.assertIn(f'"{check}"', answer.body.decode())
 
+    def test_readyz_tells_strangers_neither_hosts_nor_users(self):
+        daemon = self.replica("postgresql://secret-user@secret-host.invalid:1/secret-database")
+        answer = daemon.client().get("/readyz")
+        database = next(check for check in answer.json["checks"] if check["name"] == "database")
+        self.assertEqual((answer.status, database["ok"]), (200, False), "ingest is accepted")
+        self.assertEqual(database["detail"], "not reached, or it refuses; the log says why")
+        eventually(lambda: any("secret-host" in entry.get("error", "") for entry in daemon.entries()), "the log says why")
+        self.assertNotIn(b"secret", daemon.client().get("/readyz").body)
+
     def test_operations_can_be_put_on_a_listener_of_their_own(self):
         url = self.database()
         daemon = self.replica(url, metrics_listen="127.0.0.1:0")
