@@ -25,6 +25,12 @@ bool may_touch(const PreparedSubject& actor, CustomRoleOp op, const CustomRole& 
   return decide(actor, verb(op), {Type::assign_org_role, {}, {}, role.org}).allowed;
 }
 
+/// `organization-member` is stored: an organization may have its own, which only the system makes.
+bool may_be_called(const CustomRole& role) {
+  if (!is_reserved_role_name(role.name)) return true;
+  return role.is_system && !find_built_in_role({role.name, role.org}) && expand_role(RoleName{role.name, role.org});
+}
+
 /// `*` as a type has no actions that could be checked.
 std::optional<Refusal> known_words(const Permission& permission) {
   const auto type = find_type(permission.resource_type);
@@ -90,7 +96,7 @@ std::optional<CustomRoleRefusal> check_custom_role(const PreparedSubject& actor,
   if (role.org.empty() || role.org == kNilId) return Refusal::org_required;
   if (!may_touch(actor, op, role)) return Refusal::forbidden;
   if (op == CustomRoleOp::delete_) return std::nullopt;
-  if (!role.is_system && is_reserved_role_name(role.name)) return Refusal::reserved_name;
+  if (!may_be_called(role)) return Refusal::reserved_name;
   const auto refuse_first = [place](Refusal refusal, std::string_view list) {
     if (place) *place = {list, 0};
     return refusal;

@@ -37,7 +37,7 @@ class Question {
       : subject_(subject),
         action_(action),
         object_(object),
-        org_(object.any_org ? nullptr : subject.find_org(object.org)),
+        org_(subject.find_org(object.org)),
         owned_(detail::same_id(object.owner, subject.id)) {}
 
   Reason ask_roles() const {

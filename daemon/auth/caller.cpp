@@ -41,6 +41,17 @@ authz::Result<authz::Scope> scope_of(const db::Token& token) {
 
 namespace {
 
+/// Built-in roles are fixed. `organization-member` is what the store holds for the organization, and where it holds
+/// nothing, what every organization has.
+std::optional<authz::Role> find_role(const std::string& text, const CustomRoles& stored) {
+  const auto name = authz::parse_role_name(text);
+  if (!name) return std::nullopt;
+  if (auto built_in = authz::find_built_in_role(*name)) return std::move(*built_in);
+  if (const auto own = stored.find(text); own != stored.end()) return own->second;
+  if (auto implied = authz::expand_role(*name)) return std::move(*implied);
+  return std::nullopt;
+}
+
 authz::Result<authz::Subject> subject_of(const db::Token& token, const db::User* user, const CustomRoles& roles) {
   if (token.kind == db::SubjectKind::system) return authz::system_subject(token.system_subject);
   authz::Subject subject;
@@ -55,12 +66,8 @@ authz::Result<authz::Subject> subject_of(const db::Token& token, const db::User*
   names.emplace_back("member");  // which every user has
   names.insert(names.end(), user->org_roles.begin(), user->org_roles.end());
   for (const std::string& name : names) {
-    auto role = authz::expand_role(name);
-    if (role) {
-      subject.roles->push_back(std::move(*role));
-    } else if (const auto custom = roles.find(name); custom != roles.end()) {
-      subject.roles->push_back(custom->second);
-    }  // one that has vanished grants nothing
+    // One that has vanished grants nothing.
+    if (auto role = find_role(name, roles)) subject.roles->push_back(std::move(*role));
   }
   subject.groups = user->groups;
   return subject;
