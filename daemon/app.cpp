@@ -70,7 +70,8 @@ Upkeep::Retention retention(const Config& config) {
           .ids = config.retention_ids,
           .reports = config.retention_reports,
           .delivered_reports_only = !config.report_url.empty(),
-          .streams = std::max(config.retention_ids, config.journal_retention) + kMargin};
+          .streams = std::max(config.retention_ids, config.journal_retention) + kMargin,
+          .tokens = config.retention_tokens};
 }
 
 http::ServerOptions server_options(const Config& config) {
@@ -172,9 +173,9 @@ class App {
                 .period = config.period,
                 .registered_mark = (config.state_dir / "registered").string()},
                store_, flusher_, drainer_, disk_thread_, metrics_.reports),
-        rights_(counting_.get_executor(), tokens_, book_, disk_thread_, clock_),
+        rights_(counting_.get_executor(), tokens_, book_, disk_thread_, clock_, config.retention_tokens),
         schema_(counting_.get_executor(), pool_),
-        upkeep_(counting_.get_executor(), store_, retention(config)),
+        upkeep_(counting_.get_executor(), store_, tokens_, retention(config)),
         watch_(counting_.get_executor(), store_, flusher_, drainer_, metrics_.ledger, metrics_.ingest),
         reporter_(make_reporter()),
         connection_upkeep_(counting_.get_executor(), connections_, clock_, metrics_.connections,

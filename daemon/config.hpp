@@ -86,6 +86,7 @@ struct Config {
   milliseconds retention_reports{};         ///< 0: kept
   milliseconds retention_usage_events{};    ///< 0: kept
   milliseconds retention_ids{};
+  milliseconds retention_tokens{};  ///< of their end; 0: kept
 
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::automatic;

@@ -376,6 +376,8 @@ std::vector<Setting> declare() {
                "How long finished usage events are kept. 0: for ever"),
       duration("retention-ids", &Config::retention_ids, "35d", {1s, 100 * kYear},
                "How long the ids behind closed reports are kept; verify covers this window"),
+      duration("retention-tokens", &Config::retention_tokens, "30d", retention,
+               "How long tokens are kept after they were revoked or have expired. 0: for ever"),
 
       reloadable(choice("log-level", &Config::log_level, "info", kLevels, "debug|info|warn|error",
                         "Least level that is logged")),

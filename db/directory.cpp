@@ -35,8 +35,9 @@ User user_at(const Rows& rows, int row) {
 
 namespace detail {
 
-const Query kChangedUsers{"changed_users",
-                          "SELECT " TALLY_USER_COLUMNS " FROM tallyd.users WHERE version > $1 ORDER BY version", true};
+const Query kChangedUsers{
+    "changed_users",
+    "SELECT " TALLY_USER_COLUMNS " FROM tallyd.users WHERE version > " TALLY_CHANGES_SINCE " ORDER BY version", true};
 #undef TALLY_USER_COLUMNS
 
 std::vector<User> users_in(const Rows& rows) {

@@ -122,7 +122,8 @@ asio::awaitable<Result<std::int64_t>> run_delete_role(Pool& pool, Uuid organizat
 namespace detail {
 
 const Query kChangedRoles{"changed_roles",
-                          "SELECT " TALLY_ROLE_COLUMNS " FROM tallyd.custom_roles WHERE version > $1 ORDER BY version",
+                          "SELECT " TALLY_ROLE_COLUMNS " FROM tallyd.custom_roles WHERE version > " TALLY_CHANGES_SINCE
+                          " ORDER BY version",
                           true};
 #undef TALLY_ROLE_COLUMNS
 

@@ -54,9 +54,10 @@ constexpr Query kListTokens{"list_tokens",
                             " ORDER BY created_at DESC, id",
                             true};
 
-constexpr Query kChangedTokens{
-    "changed_tokens", "SELECT " TALLY_TOKEN_COLUMNS " FROM tallyd.api_tokens WHERE version > $1 ORDER BY version",
-    true};
+constexpr Query kChangedTokens{"changed_tokens",
+                               "SELECT " TALLY_TOKEN_COLUMNS
+                               " FROM tallyd.api_tokens WHERE version > " TALLY_CHANGES_SINCE " ORDER BY version",
+                               true};
 
 constexpr std::string_view kPageOfTokens = "SELECT " TALLY_TOKEN_COLUMNS R"sql( FROM tallyd.api_tokens
    WHERE ($3 OR (revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())))
@@ -80,19 +81,43 @@ constexpr Query kTouchTokens{"touch_tokens", R"sql(
 )sql"};
 
 constexpr Query kRightsVersion{"rights_version", R"sql(
-  SELECT version FROM tallyd.rights_version WHERE one
+  SELECT version, purged_version FROM tallyd.rights_version WHERE one
 )sql",
                                true};
 
-constexpr Query kDeletedUsers{"deleted_users", R"sql(
-  SELECT id FROM tallyd.users_deleted WHERE version > $1 ORDER BY version
-)sql",
+constexpr Query kDeletedUsers{
+    "deleted_users", "SELECT id FROM tallyd.users_deleted WHERE version > " TALLY_CHANGES_SINCE " ORDER BY version",
+    true};
+
+constexpr Query kDeletedRoles{"deleted_roles",
+                              "SELECT organization_id, name FROM tallyd.custom_roles_deleted"
+                              " WHERE version > " TALLY_CHANGES_SINCE " ORDER BY version",
                               true};
 
-constexpr Query kDeletedRoles{"deleted_roles", R"sql(
-  SELECT organization_id, name FROM tallyd.custom_roles_deleted WHERE version > $1 ORDER BY version
-)sql",
-                              true};
+/// Tokens that ended, and the marks of users and roles that were deleted. Their audit lines stay.
+constexpr Query kExpireRights{"expire_rights", R"sql(
+  WITH tokens AS (
+    DELETE FROM tallyd.api_tokens WHERE id = ANY (ARRAY(
+      SELECT t.id FROM tallyd.api_tokens t WHERE least(t.revoked_at, t.expires_at) < now() - make_interval(secs => $1)
+       ORDER BY least(t.revoked_at, t.expires_at) LIMIT $2))
+    RETURNING version),
+  users AS (
+    DELETE FROM tallyd.users_deleted WHERE id = ANY (ARRAY(
+      SELECT d.id FROM tallyd.users_deleted d WHERE d.deleted_at < now() - make_interval(secs => $1)
+       ORDER BY d.version LIMIT $2))
+    RETURNING version),
+  roles AS (
+    DELETE FROM tallyd.custom_roles_deleted WHERE ctid = ANY (ARRAY(
+      SELECT d.ctid FROM tallyd.custom_roles_deleted d WHERE d.deleted_at < now() - make_interval(secs => $1)
+       ORDER BY d.version LIMIT $2))
+    RETURNING version),
+  gone AS (SELECT version FROM tokens UNION ALL SELECT version FROM users UNION ALL SELECT version FROM roles),
+  mark AS (
+    UPDATE tallyd.rights_version r
+       SET purged_version = greatest(r.purged_version, (SELECT max(gone.version) FROM gone))
+     WHERE r.one AND EXISTS (SELECT FROM gone))
+  SELECT (SELECT count(*) FROM tokens), (SELECT count(*) FROM gone)
+)sql"};
 
 constexpr std::string_view kKinds[] = {"user", "system", "agent"};
 
@@ -238,12 +263,14 @@ std::vector<Statement> changes_since(std::int64_t version) {
   after.int8(version);
   // The version first: rows that are read later can only be newer, and are then read again next time.
   return {{&kRightsVersion, {}},   {&kChangedTokens, after},        {&detail::kChangedUsers, after},
-          {&kDeletedUsers, after}, {&detail::kChangedRoles, after}, {&kDeletedRoles, after}};
+          {&kDeletedUsers, after}, {&detail::kChangedRoles, after}, {&kDeletedRoles, after},
+          {&kRightsVersion, {}}};
 }
 
-RightsChanges to_changes(const std::vector<Rows>& results) {
+RightsChanges to_changes(const std::vector<Rows>& results, std::int64_t since) {
   RightsChanges changes;
   changes.version = results[0].integer(0, 0);
+  changes.everything = since < results[0].integer(0, 1);
   changes.tokens = tokens_in(results[1]);
   changes.users = detail::users_in(results[2]);
   for (int i = 0; i < results[3].size(); ++i) changes.deleted_users.push_back(results[3].uuid(i, 0));
@@ -260,7 +287,17 @@ asio::awaitable<Result<RightsChanges>> run_changes(Pool& pool, std::int64_t sinc
   const std::vector<Statement> statements = changes_since(since);
   Result<std::vector<Rows>> results = co_await pool.transact(statements, kTimeout);
   if (!results) co_return results.error();
-  co_return to_changes(*results);
+  // Rows went while the others were read: what is missing cannot be told from what never was.
+  if (results->front().integer(0, 1) != results->back().integer(0, 1)) co_return Errc::serialization;
+  co_return to_changes(*results, since);
+}
+
+asio::awaitable<Result<Expired>> run_expire(Pool& pool, std::chrono::seconds retention, std::int64_t most) {
+  Params params;
+  params.float8(static_cast<double>(retention.count())).int8(most);
+  const Result<Rows> rows = co_await detail::change_rights(pool, kExpireRights, std::move(params));
+  if (!rows) co_return rows.error();
+  co_return Expired{rows->integer(0, 0), rows->integer(0, 1)};
 }
 
 }  // namespace
@@ -293,6 +330,10 @@ TokenStore::Async<void> TokenStore::touch(std::vector<std::string> ids) {
 
 TokenStore::Async<RightsChanges> TokenStore::changes(std::int64_t since) {
   return detail::on_pool(pool_, run_changes(pool_, since));
+}
+
+TokenStore::Async<Expired> TokenStore::expire(std::chrono::seconds retention, std::int64_t most) {
+  return detail::on_pool(pool_, run_expire(pool_, retention, most));
 }
 
 }  // namespace tally::db

@@ -44,7 +44,10 @@ struct Token {
 
 /// Rights that changed after a version.
 struct RightsChanges {
-  std::int64_t version = 0;   ///< everything up to here is included
+  std::int64_t version = 0;  ///< everything up to here is included
+  /// They begin at nothing: what is not among them is no more. Asked for what came after a version whose traces are
+  /// gone.
+  bool everything = false;
   std::vector<Token> tokens;  ///< revoked ones too
   std::vector<User> users;    ///< with what memberships and groups they have now
   std::vector<tracker::Uuid> deleted_users;
@@ -62,6 +65,12 @@ struct TokenPage {
   std::string after;
   std::int64_t limit = 100;
   bool include_ended = false;
+};
+
+/// What one chunk of the retention removed.
+struct Expired {
+  std::int64_t tokens = 0;
+  std::int64_t rows = 0;  ///< tokens and marks of what was deleted; 0: nothing is left to do
 };
 
 /// Tokens, and what changed of all rights. Each change raises the one-row rights version, which every heartbeat
@@ -84,8 +93,11 @@ class TokenStore {
   Async<void> revoke(std::string id, std::string actor);
   /// Used just now.
   Async<void> touch(std::vector<std::string> ids);
-  /// Everything when `since` is 0.
+  /// Everything when `since` is 0. `serialization`: rows went meanwhile; ask again.
   Async<RightsChanges> changes(std::int64_t since);
+  /// Removes at most `most` tokens that ended longer ago, and as many marks of deleted users and roles. No change of
+  /// rights: nobody needs to hear of it, and who fell behind learns it from `changes`.
+  Async<Expired> expire(std::chrono::seconds retention, std::int64_t most);
 
  private:
   Pool& pool_;

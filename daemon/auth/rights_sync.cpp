@@ -65,6 +65,8 @@ asio::awaitable<void> RightsSync::catch_up() {
     book_.replace(*changes);
     wanted_ = changes->version;
     lower_ = 0;
+  } else if (changes->everything) {
+    book_.replace(*changes);
   } else {
     book_.apply(*changes);
   }
@@ -76,11 +78,18 @@ asio::awaitable<void> RightsSync::note_use() {
   if (now >= next_interval_) {
     book_.start_use_interval();
     next_interval_ = now + kUseInterval;
+    forget_ended();
   }
   std::vector<std::string> used = book_.take_used();
   if (used.empty()) co_return;
   const auto noted = co_await store_.touch(std::move(used));
   if (!noted) log::debug("the use of tokens was not noted", {{"error", noted.error().message()}});
+}
+
+void RightsSync::forget_ended() {
+  if (keep_ended_ == 0ms) return;
+  const auto before = clock_.wall().time_since_epoch() - keep_ended_;
+  book_.drop_ended(std::chrono::duration_cast<std::chrono::microseconds>(before).count());
 }
 
 asio::awaitable<void> RightsSync::run() {

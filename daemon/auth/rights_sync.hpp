@@ -10,12 +10,19 @@ namespace tally::daemon {
 
 /// Keeps the token book up to date with the database: asks for what changed whenever a heartbeat shows a higher
 /// version, or a request of this replica made one. Tells the database which tokens are in use, at most once a minute
-/// each. Everything but `reach` runs on the counting executor.
+/// each, and forgets tokens that ended `keep_ended` ago (0: never). Everything but `reach` runs on the counting
+/// executor.
 class RightsSync {
  public:
   RightsSync(boost::asio::any_io_executor executor, db::TokenStore& store, TokenBook& book, DiskThread& disk,
-             const tracker::Clock& clock)
-      : executor_(executor), store_(store), book_(book), disk_(disk), clock_(clock), waker_(std::move(executor)) {}
+             const tracker::Clock& clock, std::chrono::milliseconds keep_ended)
+      : executor_(executor),
+        store_(store),
+        book_(book),
+        disk_(disk),
+        clock_(clock),
+        keep_ended_(keep_ended),
+        waker_(std::move(executor)) {}
 
   boost::asio::awaitable<void> run();
   void stop();
@@ -29,12 +36,14 @@ class RightsSync {
   boost::asio::awaitable<bool> wait_for(std::int64_t version);
   boost::asio::awaitable<void> catch_up();
   boost::asio::awaitable<void> note_use();
+  void forget_ended();
 
   boost::asio::any_io_executor executor_;
   db::TokenStore& store_;
   TokenBook& book_;
   DiskThread& disk_;
   const tracker::Clock& clock_;
+  const std::chrono::milliseconds keep_ended_;
   Waker waker_;
   std::list<boost::asio::steady_timer> waiting_;
   std::int64_t wanted_ = 0;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <iterator>
+#include <tuple>
 #include <utility>
 
 #include "daemon/auth/detail/book_file.hpp"
@@ -28,6 +29,15 @@ bool equals_ignoring_case(std::string_view text, std::string_view lower) {
   return text.size() == lower.size() && std::equal(text.begin(), text.end(), lower.begin(), [](char a, char b) {
            return (a >= 'A' && a <= 'Z' ? a + ('a' - 'A') : a) == b;
          });
+}
+
+/// Whether they allow the same: what the file holds of a token, but for its version.
+bool same_rights(const db::Token& a, const db::Token& b) {
+  const auto rights = [](const db::Token& token) {
+    return std::tie(token.id, token.secret_sha256, token.kind, token.system_subject, token.user_id, token.agent,
+                    token.scopes, token.allow_list, token.expires_at_us, token.revoked_at_us);
+  };
+  return rights(a) == rights(b);
 }
 
 /// One digest context a thread: making one costs more than the hash.
@@ -146,13 +156,16 @@ void TokenBook::put(const db::Token& token, Source source) {
   Shard& shard = shard_of(token.id);
   const std::lock_guard lock(shard.mutex);
   Entry& entry = shard.entries[token.id];
-  if (entry.token.version > token.version) return;
+  if (entry.token.version > token.version && source != Source::whole_database) return;
   // A revocation is never taken back by an older view of the token.
   const auto revoked_at = entry.token.revoked_at_us;
+  // What the file holds already need not be written before it is used again.
+  const bool unchanged = same_rights(entry.token, token);
   entry.token = token;
+  if (revoked_at && !entry.token.revoked_at_us) entry.token.revoked_at_us = revoked_at;
+  if (unchanged) return;
   // Numbered while the shard is locked: a save that has counted it finds it here.
   entry.learnt = source == Source::file ? 0 : ++learnt_;
-  if (revoked_at && !entry.token.revoked_at_us) entry.token.revoked_at_us = revoked_at;
   entry.caller.reset();
   entry.broken = false;
 }
@@ -178,6 +191,13 @@ void TokenBook::take_over(const db::RightsChanges& changes, Source source) {
   {
     const std::lock_guard lock(directory_mutex_);
     std::set<std::string> changed_roles;
+    if (source == Source::whole_database) {
+      for (const auto& [id, user] : users_) touched.insert(id);
+      users_.clear();
+      stored_roles_.clear();
+      roles_.clear();
+      dirty_ = true;
+    }
     for (const db::CustomRole& role : changes.roles) {
       const std::string key = role_key(role);
       stored_roles_[key] = role;
@@ -206,6 +226,7 @@ void TokenBook::take_over(const db::RightsChanges& changes, Source source) {
     }
   }
   drop_callers_of(touched);
+  if (source == Source::whole_database) drop_all_but(changes.tokens);
   for (const db::Token& token : changes.tokens) put(token, source);
   if (!changes.tokens.empty() || !touched.empty()) dirty_ = true;
   // Also down: a restored database counts on from where it was, and its next change must not be taken for one read.
@@ -216,19 +237,30 @@ void TokenBook::take_over(const db::RightsChanges& changes, Source source) {
 }
 
 void TokenBook::replace(const db::RightsChanges& everything) {
-  {
-    const std::lock_guard lock(directory_mutex_);
-    users_.clear();
-    stored_roles_.clear();
-    roles_.clear();
-  }
+  take_over(everything, Source::whole_database);
+}
+
+void TokenBook::drop_all_but(const std::vector<db::Token>& tokens) {
+  std::set<std::string_view> there;
+  for (const db::Token& token : tokens) there.insert(token.id);
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
-    boost::unordered::erase_if(shard.entries, [](const auto& each) { return !each.second.token.revoked_at_us; });
-    for (auto& [id, entry] : shard.entries) entry.token.version = 0;
+    boost::unordered::erase_if(shard.entries, [&there](const auto& each) {
+      return !each.second.token.revoked_at_us && !there.contains(each.first);
+    });
   }
-  version_ = 0;
-  apply(everything);
+}
+
+void TokenBook::drop_ended(std::int64_t before_us) {
+  std::size_t dropped = 0;
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    dropped += boost::unordered::erase_if(shard.entries, [before_us](const auto& each) {
+      const db::Token& token = each.second.token;
+      return token.revoked_at_us.value_or(before_us) < before_us || token.expires_at_us.value_or(before_us) < before_us;
+    });
+  }
+  if (dropped > 0) dirty_ = true;
 }
 
 void TokenBook::learn(const db::Token& token, const std::optional<db::User>& user) {

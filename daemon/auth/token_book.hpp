@@ -50,8 +50,11 @@ class TokenBook {
 
   /// Takes over what changed after `version()`, revocations too. Called by one thread.
   void apply(const db::RightsChanges& changes);
-  /// The same, as everything there is: the database was restored to an older state. Revocations stay.
+  /// The same, as everything there is: the database was restored to an older state, or no longer tells all that
+  /// changed. Revocations stay.
   void replace(const db::RightsChanges& everything);
+  /// Drops what ended before that (Unix time): the database has dropped it too.
+  void drop_ended(std::int64_t before_us);
   /// One token that was just found (and its user): not a new version. An older view replaces nothing.
   void learn(const db::Token& token, const std::optional<db::User>& user);
   /// Revoked on this replica: refused from now on.
@@ -100,8 +103,13 @@ class TokenBook {
   Shard& shard_of(std::string_view id) const;
   authz::Result<std::shared_ptr<const Caller>> prepare(const db::Token& token) const;
   void drop_callers_of(const std::set<tracker::Uuid>& users);
+  void drop_all_but(const std::vector<db::Token>& tokens);
   void load();
-  enum class Source { file, database };
+  enum class Source {
+    file,
+    database,
+    whole_database,  ///< what it does not hold is no more, and its versions may be lower
+  };
   void take_over(const db::RightsChanges& changes, Source source);
   void put(const db::Token& token, Source source);
 

@@ -16,6 +16,8 @@ constexpr std::chrono::milliseconds kLongestPause = 60s;
 constexpr std::chrono::milliseconds kShortestPause = 1s;
 // A round ends here even if more is left, so that one replica does not keep the database busy.
 constexpr int kChunksARound = 200;
+// Whoever changes a right waits for one chunk at most.
+constexpr std::int64_t kTokensAChunk = 500;
 
 std::chrono::seconds whole(std::chrono::milliseconds time) {
   return std::chrono::ceil<std::chrono::seconds>(time);
@@ -23,8 +25,9 @@ std::chrono::seconds whole(std::chrono::milliseconds time) {
 
 }  // namespace
 
-Upkeep::Upkeep(asio::any_io_executor executor, db::PgStore& store, const Retention& retention)
+Upkeep::Upkeep(asio::any_io_executor executor, db::PgStore& store, db::TokenStore& tokens, const Retention& retention)
     : store_(store),
+      tokens_(tokens),
       retention_(retention),
       every_(std::clamp(std::min(retention.keys, retention.ids) / 10, kShortestPause, kLongestPause)),
       waker_(std::move(executor)) {}
@@ -36,6 +39,7 @@ asio::awaitable<void> Upkeep::run() {
     if (!stopping_) co_await remove_ids();
     if (!stopping_ && retention_.reports > 0ms) co_await remove_reports();
     if (!stopping_) co_await remove_streams();
+    if (!stopping_ && retention_.tokens > 0ms) co_await remove_tokens();
   }
 }
 
@@ -68,6 +72,17 @@ asio::awaitable<void> Upkeep::remove_reports() {
 asio::awaitable<void> Upkeep::remove_streams() {
   const auto gone = co_await store_.expire_streams(whole(retention_.streams));
   if (gone && *gone > 0) log::info("removed the rows of streams that ended long ago", {{"streams", *gone}});
+}
+
+asio::awaitable<void> Upkeep::remove_tokens() {
+  std::int64_t removed = 0;
+  for (int chunk = 0; chunk < kChunksARound && !stopping_; ++chunk) {
+    const auto gone = co_await tokens_.expire(whole(retention_.tokens), kTokensAChunk);
+    if (!gone) break;
+    removed += gone->tokens;
+    if (gone->rows < kTokensAChunk) break;
+  }
+  if (removed > 0) log::info("removed tokens that ended long ago; their audit lines stay", {{"tokens", removed}});
 }
 
 }  // namespace tally::daemon

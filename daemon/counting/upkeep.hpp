@@ -3,12 +3,13 @@
 
 #include "daemon/counting/waker.hpp"
 #include "db/pg_store.hpp"
+#include "db/token_store.hpp"
 
 namespace tally::daemon {
 
 /// Removes what the database no longer needs: idempotency keys behind the horizon of all replicas (accounting.md
-/// section 9), the ids of closed periods, reports and ended streams past their retention. In chunks, so that no flush
-/// waits long. Runs on the counting executor.
+/// section 9), the ids of closed periods, reports, ended streams and ended tokens past their retention. In chunks, so
+/// that no flush waits long. Runs on the counting executor.
 class Upkeep {
  public:
   /// How long what is kept at least.
@@ -18,8 +19,9 @@ class Upkeep {
     std::chrono::milliseconds reports{};  ///< 0: for ever
     bool delivered_reports_only = false;
     std::chrono::milliseconds streams{};  ///< longer than any replica keeps journals
+    std::chrono::milliseconds tokens{};   ///< of their end; 0: for ever
   };
-  Upkeep(boost::asio::any_io_executor executor, db::PgStore& store, const Retention& retention);
+  Upkeep(boost::asio::any_io_executor executor, db::PgStore& store, db::TokenStore& tokens, const Retention& retention);
 
   boost::asio::awaitable<void> run();
   void stop();
@@ -29,8 +31,10 @@ class Upkeep {
   boost::asio::awaitable<void> remove_ids();
   boost::asio::awaitable<void> remove_reports();
   boost::asio::awaitable<void> remove_streams();
+  boost::asio::awaitable<void> remove_tokens();
 
   db::PgStore& store_;
+  db::TokenStore& tokens_;
   Retention retention_;
   std::chrono::milliseconds every_;
   Waker waker_;

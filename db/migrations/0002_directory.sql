@@ -80,3 +80,9 @@ ALTER TABLE tallyd.api_tokens ADD COLUMN owner_id uuid GENERATED ALWAYS AS (coal
 DROP INDEX tallyd.api_tokens_user;
 CREATE INDEX api_tokens_owner ON tallyd.api_tokens (owner_id, created_at DESC, id DESC) WHERE owner_id IS NOT NULL;
 CREATE INDEX api_tokens_newest ON tallyd.api_tokens (created_at DESC, id DESC);
+CREATE INDEX api_tokens_ended ON tallyd.api_tokens (least(revoked_at, expires_at))
+  WHERE least(revoked_at, expires_at) IS NOT NULL;
+
+-- Changes up to here may be incomplete: rows that told of an end are past their retention. A replica that knows less than
+-- this reads everything there is, and drops what it does not find.
+ALTER TABLE tallyd.rights_version ADD COLUMN purged_version bigint NOT NULL DEFAULT 0;

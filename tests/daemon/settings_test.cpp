@@ -47,6 +47,7 @@ TEST(Settings, HaveTheDefaultsOfTheManual) {
                                                                     {"retention-reports", "0"},
                                                                     {"retention-usage-events", "0"},
                                                                     {"retention-ids", "35d"},
+                                                                    {"retention-tokens", "30d"},
                                                                     {"tls-cert", ""},
                                                                     {"log-level", "info"},
                                                                     {"log-format", "auto"},

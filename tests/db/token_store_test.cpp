@@ -181,5 +181,83 @@ TEST(TokenStore, RemembersWhenTokensWereUsed) {
   EXPECT_EQ(rights.version(), before) << "use is no change of rights";
 }
 
+using namespace std::chrono_literals;
+
+/// Everything that ended did so that long ago.
+void age(Rights& rights, const std::string& interval) {
+  rights.database.query("UPDATE api_tokens SET revoked_at = revoked_at - interval '" + interval + "'");
+  rights.database.query("UPDATE users_deleted SET deleted_at = deleted_at - interval '" + interval + "'");
+  rights.database.query("UPDATE custom_roles_deleted SET deleted_at = deleted_at - interval '" + interval + "'");
+}
+
+TEST(Expiry, RemovesTokensThatEndedLongAgoAndKeepsTheirAuditLines) {
+  Rights rights;
+  Token expired = system_token("expired000");
+  expired.expires_at_us = 1'000'000;
+  Token lasting = system_token("lasting000");
+  lasting.expires_at_us = 4'000'000'000'000'000;
+  for (const Token& token : {expired, lasting, system_token("revoked000"), system_token("lately0000")})
+    ASSERT_TRUE(rights.run(rights.tokens.create(token, "admin")));
+  ASSERT_TRUE(rights.run(rights.tokens.revoke("revoked000", "admin")));
+  age(rights, "2 hours");
+  ASSERT_TRUE(rights.run(rights.tokens.revoke("lately0000", "admin")));
+  const std::int64_t before = rights.version();
+
+  const Expired gone = rights.run(rights.tokens.expire(1h, 100)).value();
+  EXPECT_EQ(gone.tokens, 2);
+  EXPECT_EQ(rights.database.query("SELECT string_agg(id, ',' ORDER BY id) FROM api_tokens"), "lasting000,lately0000");
+  EXPECT_EQ(rights.database.query("SELECT count(*) FROM audit_log"), "6") << "four made, two revoked";
+  EXPECT_EQ(rights.version(), before) << "nobody has less or more rights for it";
+  EXPECT_EQ(rights.run(rights.tokens.expire(1h, 100))->rows, 0);
+}
+
+TEST(Expiry, GoesInChunks) {
+  Rights rights;
+  for (char c = 'a'; c < 'f'; ++c) {
+    Token expired = system_token(std::string(10, c));
+    expired.expires_at_us = (c - 'a' + 1) * 1'000'000;
+    ASSERT_TRUE(rights.run(rights.tokens.create(expired, "admin")));
+  }
+  EXPECT_EQ(rights.run(rights.tokens.expire(1h, 2))->rows, 2);
+  EXPECT_EQ(rights.database.query("SELECT min(id) FROM api_tokens"), "cccccccccc") << "the oldest first";
+  EXPECT_EQ(rights.run(rights.tokens.expire(1h, 2))->rows, 2);
+  EXPECT_EQ(rights.run(rights.tokens.expire(1h, 2))->rows, 1);
+}
+
+TEST(Expiry, WhoFellBehindItReadsEverything) {
+  Rights rights;
+  const tracker::Uuid org = id(7);
+  ASSERT_TRUE(rights.run(rights.directory.put_organization({org, "acme", ""}, Seen::anything(), "admin")));
+  ASSERT_TRUE(rights.run(rights.directory.put_user({id(1), "ann", "", {}}, Seen::anything(), "admin")));
+  ASSERT_TRUE(rights.run(rights.directory.put_user({id(2), "bob", "", {}}, Seen::anything(), "admin")));
+  for (const char* name : {"stays", "goes"})
+    ASSERT_TRUE(rights.run(
+        rights.directory.put_role({org, name, "", false, {"workspace:read"}, {}}, Seen::anything(), "admin")));
+  for (const char* token : {"stays00000", "goes000000"})
+    ASSERT_TRUE(rights.run(rights.tokens.create(system_token(token), "admin")));
+  const std::int64_t asleep = rights.version();
+  ASSERT_TRUE(rights.run(rights.tokens.revoke("goes000000", "admin")));
+  ASSERT_TRUE(rights.run(rights.directory.delete_user(id(1), Seen::anything(), "admin")));
+  ASSERT_TRUE(rights.run(rights.directory.delete_role(org, "goes", "admin")));
+  const std::int64_t awake = rights.version();
+  EXPECT_FALSE(rights.run(rights.tokens.changes(asleep))->everything) << "its end is still told";
+
+  age(rights, "2 hours");
+  const Expired gone = rights.run(rights.tokens.expire(1h, 100)).value();
+  EXPECT_EQ(gone.tokens, 1);
+  EXPECT_EQ(gone.rows, 3) << "the marks of the user and of the role too";
+  const RightsChanges all = rights.run(rights.tokens.changes(asleep)).value();
+  EXPECT_TRUE(all.everything);
+  ASSERT_EQ(all.tokens.size(), 1u);
+  EXPECT_EQ(all.tokens[0].id, "stays00000");
+  ASSERT_EQ(all.users.size(), 1u);
+  EXPECT_EQ(all.users[0].username, "bob");
+  ASSERT_EQ(all.roles.size(), 1u);
+  EXPECT_EQ(all.roles[0].name, "stays");
+  const RightsChanges none = rights.run(rights.tokens.changes(awake)).value();
+  EXPECT_FALSE(none.everything);
+  EXPECT_THAT(none.tokens, IsEmpty());
+}
+
 }  // namespace
 }  // namespace tally::db

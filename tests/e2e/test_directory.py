@@ -185,8 +185,15 @@ class Users(DirectoryCase):
         self.delete(self.owner, f"/users/{user}")
         by = f"user:{self.owner_id}"
         self.assertEqual(self.audit()[before:], [["put_user", by], ["put_user", by], ["delete_user", by]], "what changes nothing leaves none")
-        eventually(lambda: [e["msg"] for e in self.daemon.entries() if e.get("audit")] == ["user created", "user changed", "user deleted"],
-                   "the log has them too")
+        eventually(lambda: [(e["msg"], e["allowed_by"]) for e in self.daemon.entries() if e.get("audit")] == [
+            ("user created", "site_role"), ("user changed", "site_role"), ("user deleted", "site_role")], "the log has them too, and why they were allowed")
+
+    def test_a_denial_is_logged_with_its_reason_for_who_looks_for_it(self):
+        replica = self.replica(self.url, "chatty", log_level="debug")
+        user, member = self.person("max", daemon=replica)
+        self.assert_problem(self.get(member, f"/users/{self.owner_id}"), 403)
+        eventually(lambda: [(e["by"], e["action"], e["type"], e["reason"]) for e in replica.entries() if e["msg"] == "denied"] ==
+                   [(f"user:{user}", "read", "user", "no_grant")], "the log says why")
 
 
 class Organizations(DirectoryCase):
@@ -409,6 +416,22 @@ class CustomRoles(DirectoryCase):
         self.assert_problem(self.put(self.admin, path, {"org_perms": [READ]}), 403)
         self.assertEqual(self.put(self.owner, path, {"org_perms": [READ]}).json["is_system"], True, "what it is never changes")
 
+    def test_an_organizations_own_member_role_switches_sharing_off(self):
+        user, client = self.person("ada")
+        self.member(self.org, user)
+        path = f"/organizations/{self.org}/roles/organization-member"
+        usual = self.get(self.owner, "/authz/catalog").json["roles"]["organization-member"]
+        unshared = {"is_system": True, "org_perms": [{"resource_type": "workspace", "action": "share", "negate": True}], "member": usual["member"]}
+        where = {"organization_id": self.org, "owner_id": "me"}
+        self.assertTrue(self.may(client, "workspace", "share", **where))
+        self.assert_problem(self.put(self.admin, path, unshared), 403)
+        self.assertEqual(self.put(self.owner, path, unshared).status, 201)
+        self.assertFalse(self.may(client, "workspace", "share", **where))
+        self.assertTrue(self.may(client, "workspace", "create", **where))
+        self.assertEqual(self.delete(self.owner, path).status, 204)
+        self.assertTrue(self.may(client, "workspace", "share", **where), "as every organization has it")
+        self.assert_problem(self.put(self.owner, f"/organizations/{self.org}/roles/organization-admin", unshared), 422)
+
 
 class TokensOverHttp(DirectoryCase):
     def make(self, client, **body):
@@ -495,6 +518,25 @@ class TokensOverHttp(DirectoryCase):
         self.assertNotIn("last_used_at", self.get(self.owner, f"/tokens/{made['id']}").json)
         self.get(self.daemon.client(made["token"]), "/authz/whoami")
         eventually(lambda: "last_used_at" in self.get(self.owner, f"/tokens/{made['id']}").json, "its use is noted", 10)
+
+    def test_are_gone_from_the_database_some_time_after_their_end(self):
+        sleeper = self.replica(self.url, "sleeper", retention_tokens="1s", dedup_window="1s")
+        made = self.make(self.owner, name="phone")
+        client = sleeper.client(made["token"])
+        self.assertEqual(self.get(client, "/authz/whoami").json["token"]["name"], "phone")
+        self.assertEqual(sleeper.stop(), 0)
+        sleeper.start()
+        self.assertEqual(self.get(client, "/authz/whoami").json["token"]["name"], "phone", "from its file, or from the database")
+        self.assertEqual(sleeper.stop(), 0)
+        self.assertEqual(self.delete(self.owner, f"/tokens/{made['id']}").status, 204)
+        purger = self.replica(self.url, "purger", retention_tokens="1s", dedup_window="1s")
+        eventually(lambda: self.postgres.sql(f"SELECT count(*) FROM tallyd.api_tokens WHERE id = '{made['id']}'", self.database_name) == [["0"]], "it is gone", 20)
+        self.assertIn(["revoke_token", f"user:{self.owner_id}"], self.audit(), "its audit lines stay")
+        self.assertEqual(self.get(purger.client(made["token"]), "/authz/whoami").status, 401)
+        self.assertEqual(self.get(self.owner, "/authz/whoami").status, 200)
+        # Nobody can tell the sleeper what it missed: it must find out by itself.
+        sleeper.start()
+        eventually(lambda: self.get(client, "/authz/whoami").status == 401, "it is refused by who slept through its end", 10)
 
     def test_hostile_bodies_are_refused_with_a_pointer(self):
         for body, pointer in (

@@ -59,6 +59,7 @@ json::object to_json(const db::Token& token) {
                       {"system_subject", token.system_subject},
                       {"scopes", texts(token.scopes)},
                       {"allow_list", texts(token.allow_list)},
+                      {"name", token.name},
                       {"version", token.version}};
   if (token.user_id) object["user_id"] = token.user_id->to_string();
   if (token.expires_at_us) object["expires_at_us"] = *token.expires_at_us;
@@ -86,6 +87,7 @@ db::Token token_from(const json::object& object) {
   token.scopes = texts(object.at("scopes"));
   token.allow_list = texts(object.at("allow_list"));
   token.version = object.at("version").as_int64();
+  if (const auto* name = object.if_contains("name")) token.name = name->as_string();
   if (const auto* id = object.if_contains("user_id")) token.user_id = uuid(*id);
   if (const auto* at = object.if_contains("expires_at_us")) token.expires_at_us = at->as_int64();
   if (const auto* at = object.if_contains("revoked_at_us")) token.revoked_at_us = at->as_int64();

@@ -247,6 +247,50 @@ TEST_F(TokenBookTest, ATokenCountsAsKeptOnlyOnceTheFileHoldsIt) {
   EXPECT_FALSE(book.check({"bbbbbbbbbb", kSecret}).kept);
 }
 
+TEST_F(TokenBookTest, ATokenThatIsReadAgainUnchangedStaysKept) {
+  TokenBook book(file(), clock_);
+  db::RightsChanges changes;
+  changes.version = 1;
+  changes.tokens = {token("abcdefghij"), token("bbbbbbbbbb")};
+  book.apply(changes);
+  ASSERT_TRUE(book.save());
+  const auto caller = book.check({"abcdefghij", kSecret}).caller;
+
+  changes.version = 2;
+  changes.tokens[1].scopes = {"boundary_usage:update"};
+  book.apply(changes);
+  const auto again = book.check({"abcdefghij", kSecret});
+  EXPECT_TRUE(again.kept);
+  EXPECT_EQ(again.caller, caller) << "it need not be made ready anew either";
+  EXPECT_FALSE(book.check({"bbbbbbbbbb", kSecret}).kept) << "the file does not know its scope yet";
+  book.replace(changes);
+  EXPECT_TRUE(book.check({"abcdefghij", kSecret}).kept);
+}
+
+TEST_F(TokenBookTest, WhatEndedLongAgoIsForgotten) {
+  TokenBook book(file(), clock_);
+  db::Token expired = token("expired000");
+  expired.expires_at_us = 1'000;
+  db::Token revoked = token("revoked000");
+  revoked.revoked_at_us = 1'000;
+  db::Token lately = token("lately0000");
+  lately.revoked_at_us = 2'000;
+  db::RightsChanges changes;
+  changes.version = 1;
+  changes.tokens = {expired, revoked, lately, token("lasting000")};
+  book.apply(changes);
+  ASSERT_TRUE(book.save());
+  book.drop_ended(2'000);
+  EXPECT_FALSE(book.knows("expired000"));
+  EXPECT_FALSE(book.knows("revoked000"));
+  EXPECT_TRUE(book.knows("lately0000"));
+  EXPECT_TRUE(book.knows("lasting000"));
+  EXPECT_TRUE(book.dirty()) << "the file is to forget them too";
+  ASSERT_TRUE(book.save());
+  book.drop_ended(2'000);
+  EXPECT_FALSE(book.dirty());
+}
+
 TEST_F(TokenBookTest, WhatWaitsForTheDiskTogetherIsWrittenOnce) {
   TokenBook book(file(), clock_);
   book.learn(token("abcdefghij"), std::nullopt);
@@ -304,6 +348,34 @@ TEST_F(TokenBookTest, ACustomRoleIsHeldAsItIsNow) {
   book.apply(changes);
   EXPECT_FALSE(may_in_org(book.check({"abcdefghij", kSecret}), Action::read, Type::task));
   EXPECT_TRUE(may_in_org(book.check({"abcdefghij", kSecret}), Action::read, Type::organization)) << "still a member";
+}
+
+TEST_F(TokenBookTest, AnOrganizationMayHaveAMemberRoleOfItsOwnAndNoOtherBuiltInRole) {
+  TokenBook book(file(), clock_);
+  const auto share = [&] {
+    const std::string org = test::id(7).to_string();
+    const std::string me = test::id(5).to_string();
+    const auto caller = book.check({"abcdefghij", kSecret}).caller;
+    return authz::decide(caller->subject, Action::share, authz::Object{Type::workspace, {}, me, org}).allowed;
+  };
+  db::RightsChanges changes = member_with_role(1, "abcdefghij");
+  changes.users.front().org_roles.push_back("organization-admin:" + test::id(7).to_string());
+  book.apply(changes);
+  EXPECT_TRUE(share());
+
+  changes = {};
+  changes.version = 2;
+  changes.roles = {{test::id(7), "organization-member", "", true, {"-workspace:share"}, {}, 2},
+                   {test::id(7), "organization-admin", "", true, {}, {}, 2}};
+  book.apply(changes);
+  EXPECT_FALSE(share());
+  EXPECT_TRUE(may_in_org(book.check({"abcdefghij", kSecret}), Action::update, Type::organization)) << "still its admin";
+
+  changes = {};
+  changes.version = 3;
+  changes.deleted_roles = {{test::id(7), "organization-member"}};
+  book.apply(changes);
+  EXPECT_TRUE(share()) << "as every organization has it";
 }
 
 TEST_F(TokenBookTest, RemembersMembershipsAndCustomRolesOverARestart) {
