@@ -30,21 +30,28 @@ PreparedSubject auditor_of(int orgs) {
   return subject(roles);
 }
 
-/// 40,000 rows of 200 organizations and 2,000 owners, and the tables of the schema itself with as many tokens.
+/// The schema's own tables: a connection log of 20,000 entries over 200 organizations, 20,000 tokens of 2,000 owners.
+/// And one as the platform has them, whose rows are owned within organizations.
 class FilterPlans : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     database_ = std::make_unique<test::TestDatabase>();
     test::Session session(database_->conninfo());
     session.query(
+        "INSERT INTO tallyd.connection_logs (entry, id, organization_id, workspace_owner_id, workspace_id, "
+        "workspace_name,"
+        "  agent_name, type, connection_id, first_connect, last_connect, said_first)"
+        " SELECT md5(n::text)::uuid, md5(n::text)::uuid,"
+        "        (lpad(to_hex(40960 + n % 200), 8, '0') || '-0000-4000-8000-000000000000')::uuid, md5('w' || n % "
+        "2000)::uuid,"
+        "        md5('s' || n % 5000)::uuid, 'dev', 'main', 'ssh', md5('c' || n)::uuid, now() - n * interval '1 s',"
+        "        now() - n * interval '1 s', decode(md5(n::text), 'hex') FROM generate_series(1, 20000) n;"
         "CREATE TABLE public.events (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), organization_id uuid NOT NULL,"
         "                            owner_id uuid NOT NULL, at timestamptz NOT NULL);"
         "INSERT INTO public.events (organization_id, owner_id, at)"
         " SELECT (lpad(to_hex(40960 + n % 200), 8, '0') || '-0000-4000-8000-000000000000')::uuid,"
         "        (lpad(to_hex(n % 2000), 8, '0') || '-0000-4000-8000-000000000011')::uuid,"
         "        now() - n * interval '1 s' FROM generate_series(1, 40000) n;"
-        "CREATE INDEX events_at ON public.events (at, id);"
-        "CREATE INDEX events_organization ON public.events (organization_id, at, id);"
         "CREATE INDEX events_owner ON public.events (owner_id, at, id);"
         "INSERT INTO tallyd.api_tokens (id, secret_sha256, kind, user_id, created_at, version)"
         " SELECT lpad(n::text, 10, '0'), sha256(n::text::bytea), 'user',"
@@ -77,8 +84,9 @@ class FilterPlans : public testing::Test {
                   " LIMIT 100");
     return session.query("EXPLAIN (FORMAT JSON) EXECUTE asked" + arguments);
   }
-  static std::string events(const PreparedSubject& subject, Type type, std::string_view table) {
-    return plan(subject, type, *find_table(table), "public.events", "at DESC, id DESC");
+  static std::string logs(const PreparedSubject& subject) {
+    return plan(subject, Type::connection_log, *find_table("connection_logs"), "tallyd.connection_logs",
+                "at DESC, entry DESC");
   }
   static void expect_index(const std::string& plan, std::string_view index) {
     EXPECT_EQ(plan.find("Seq Scan"), plan.npos) << plan;
@@ -90,22 +98,23 @@ class FilterPlans : public testing::Test {
 std::unique_ptr<test::TestDatabase> FilterPlans::database_;
 
 TEST_F(FilterPlans, CL_02_AnOwnersListIsReadInItsOrder) {
-  expect_index(events(subject({"owner"}), Type::connection_log, "connection_logs"), "events_at");
+  expect_index(logs(subject({"owner"})), "connection_logs_at");
 }
 
 TEST_F(FilterPlans, CL_02_AnAuditorOfOneOrgFindsItByItsIndex) {
-  expect_index(events(auditor_of(1), Type::connection_log, "connection_logs"), "events_organization");
+  expect_index(logs(auditor_of(1)), "connection_logs_organization");
 }
 
 TEST_F(FilterPlans, CL_02_AnAuditorOfFiftyOrgsReadsNoWholeTable) {
   // A quarter of all rows: reading them in their order and leaving out the others is as good as asking for each org.
-  expect_index(events(auditor_of(50), Type::connection_log, "connection_logs"), "events_");
+  expect_index(logs(auditor_of(50)), "connection_logs_");
 }
 
 TEST_F(FilterPlans, CL_02_AMembersOwnRowsAreFoundByTheirOwner) {
   std::vector<std::string> roles{"member"};
   for (int i = 0; i < 50; ++i) roles.push_back("organization-member:" + org(i));
-  expect_index(events(subject(roles), Type::task, "no_acl"), "events_owner");
+  expect_index(plan(subject(roles), Type::task, *find_table("no_acl"), "public.events", "at DESC, id DESC"),
+               "events_owner");
 }
 
 TEST_F(FilterPlans, CL_02_AMemberIsShownNoLogAtAll) {
