@@ -85,6 +85,7 @@ TEST(Roles, LetTheDaemonDoAllItsWorkWithoutDdl) {
   token.user_id = id(1);
   EXPECT_TRUE(store.run(tokens.create(token, "test")));
   EXPECT_TRUE(store.run(tokens.touch({"abcdefghij"})));
+  EXPECT_TRUE(store.run(tokens.expire(std::chrono::seconds(0), 10)));
   EXPECT_TRUE(store.run(directory.delete_role(id(2), "watcher", "test")));
   EXPECT_TRUE(store.run(directory.delete_group(id(2), id(3), "test")));
   EXPECT_TRUE(store.run(directory.delete_member(id(2), id(1), Seen::anything(), "test")));
