@@ -37,11 +37,18 @@ constexpr Query kMarkLost{"connections_lost", R"sql(
    WHERE c.entry = ANY (ARRAY(
      SELECT o.entry FROM tallyd.connection_logs o
       WHERE o.state = 1 AND o.heard_at < now() - make_interval(secs => $1)
-      ORDER BY o.heard_at LIMIT $2 FOR UPDATE SKIP LOCKED))
+      ORDER BY o.at LIMIT $2 FOR UPDATE SKIP LOCKED))
 )sql"};
 
 constexpr Query kPurge{"connections_purge", R"sql(
   SELECT tallyd.purge_connections_v1($1, $2)
+)sql"};
+
+constexpr Query kForgetMoves{"connections_forget_moves", R"sql(
+  DELETE FROM tallyd.connection_log_moves m
+   WHERE m.ctid = ANY (ARRAY(
+     SELECT o.ctid FROM tallyd.connection_log_moves o WHERE o.moved_at < now() - make_interval(secs => $1)
+      ORDER BY o.moved_by LIMIT $2 FOR UPDATE SKIP LOCKED))
 )sql"};
 
 void maybe_text(Params& params, const std::optional<std::string>& text) {
@@ -79,6 +86,8 @@ asio::awaitable<Result<detail::ResolvedFilter>> run_resolve(Pool& pool, const Co
   co_return resolved;
 }
 
+constexpr int kSnapshotColumn = 25;
+
 // Rows are decoded outside the coroutines: GCC 12 destroys the elements of a braced list in a coroutine twice.
 ConnectionShown to_shown(const Rows& rows, int row) {
   ConnectionShown shown;
@@ -106,18 +115,22 @@ ConnectionShown to_shown(const Rows& rows, int row) {
   shown.reason = rows.maybe_text(row, column++);
   shown.state = static_cast<ConnectionShown::State>(rows.integer(row, column++));
   shown.lost_us = rows.maybe_timestamp_us(row, column++);
-  shown.began_with_disconnect = rows.integer(row, column++) == 1;
+  shown.began_with_disconnect = rows.integer(row, column) == 1;
   return shown;
 }
 
-ConnectionPage to_page(const Rows& rows, std::int64_t limit) {
+ConnectionPage to_page(const Rows& rows, const ConnectionPageRequest& request) {
   ConnectionPage page;
   page.count = rows.integer(0, 0);
   if (rows.is_null(0, 1)) return page;
-  page.more = rows.size() > limit;
-  const int shown = static_cast<int>(std::min<std::int64_t>(rows.size(), limit));
+  const int shown = static_cast<int>(std::min<std::int64_t>(rows.size(), request.limit));
   page.entries.reserve(static_cast<std::size_t>(shown));
   for (int row = 0; row < shown; ++row) page.entries.push_back(to_shown(rows, row));
+  if (rows.size() > request.limit) {
+    ConnectionCursor& next = page.next.emplace();
+    next.place = page.entries.back().place;
+    next.snapshot = request.after ? request.after->snapshot : std::string(rows.text(0, kSnapshotColumn));
+  }
   return page;
 }
 
@@ -131,12 +144,19 @@ asio::awaitable<Result<ConnectionPage>> run_page(Pool& pool, ConnectionPageReque
   const Query query{"connections_page", wanted.sql, true};
   Result<Rows> rows = co_await pool.fetch(query, wanted.params, kReadTimeout);
   if (!rows) co_return rows.error();
-  co_return to_page(*rows, request.limit);
+  co_return to_page(*rows, request);
 }
 
 asio::awaitable<Result<std::int64_t>> run_mark_lost(Pool& pool, std::chrono::milliseconds timeout, std::int64_t chunk) {
   const Params params = std::move(Params().float8(static_cast<double>(timeout.count()) / 1000).int8(chunk));
   Result<Rows> rows = co_await pool.fetch(kMarkLost, params, kUpkeepTimeout);
+  if (!rows) co_return rows.error();
+  co_return rows->affected();
+}
+
+asio::awaitable<Result<std::int64_t>> run_forget_moves(Pool& pool, std::chrono::milliseconds age, std::int64_t chunk) {
+  const Params params = std::move(Params().float8(static_cast<double>(age.count()) / 1000).int8(chunk));
+  Result<Rows> rows = co_await pool.fetch(kForgetMoves, params, kUpkeepTimeout);
   if (!rows) co_return rows.error();
   co_return rows->affected();
 }
@@ -202,6 +222,10 @@ ConnectionLog::Async<std::int64_t> ConnectionLog::mark_lost(std::chrono::millise
 
 ConnectionLog::Async<std::int64_t> ConnectionLog::purge(std::chrono::milliseconds retention, std::int64_t chunk) {
   return detail::on_pool(pool_, run_purge(pool_, retention, chunk));
+}
+
+ConnectionLog::Async<std::int64_t> ConnectionLog::forget_moves(std::chrono::milliseconds age, std::int64_t chunk) {
+  return detail::on_pool(pool_, run_forget_moves(pool_, age, chunk));
 }
 
 }  // namespace tally::db

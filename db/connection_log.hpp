@@ -39,18 +39,26 @@ struct ConnectionRights {
   std::optional<authz::Filter> other;
 };
 
-/// A place between two entries of the log, newest first.
-struct ConnectionCursor {
+/// Where an entry stands in the log, newest first.
+struct ConnectionPlace {
   std::int64_t at_us = 0;
   tracker::Uuid entry;
+};
+
+/// A place between two entries of the log as it was ordered when the first page was read. Entries move when an earlier
+/// connect becomes known; behind a cursor they stand where they stood, so that none is skipped or repeated.
+struct ConnectionCursor {
+  ConnectionPlace place;
+  std::string snapshot;  ///< of the first page: a pg_snapshot
 };
 
 struct ConnectionPageRequest {
   ConnectionFilter filter;
   ConnectionRights rights;
+  std::vector<tracker::Uuid> entries;  ///< only these; empty: any
   std::int64_t limit = 100;
   std::int64_t offset = 0;
-  std::optional<ConnectionCursor> after;  ///< only what is older than this
+  std::optional<ConnectionCursor> after;  ///< only what is behind this
   std::int64_t count_cap = 0;             ///< 0: not counted
 };
 
@@ -58,7 +66,7 @@ struct ConnectionPageRequest {
 struct ConnectionShown {
   enum class State : std::uint8_t { point = 0, ongoing = 1, completed = 2 };
 
-  ConnectionCursor place;
+  ConnectionPlace place;
   tracker::Uuid id;
   tracker::Uuid organization;
   std::optional<std::string> organization_name;
@@ -85,8 +93,8 @@ struct ConnectionShown {
 
 struct ConnectionPage {
   std::vector<ConnectionShown> entries;
-  bool more = false;
-  std::int64_t count = 0;  ///< of all that match, at most `count_cap`
+  std::optional<ConnectionCursor> next;  ///< nothing on the last page
+  std::int64_t count = 0;                ///< of all that match, at most `count_cap`
 };
 
 /// The connection log in PostgreSQL: what is asked of it, and its upkeep. May be called from any executor, as
@@ -103,6 +111,8 @@ class ConnectionLog {
   Async<std::int64_t> mark_lost(std::chrono::milliseconds timeout, std::int64_t chunk = 1'000);
   /// Removes entries whose last event is older than this; answers how many, at most `chunk`.
   Async<std::int64_t> purge(std::chrono::milliseconds retention, std::int64_t chunk = 1'000);
+  /// Forgets where entries stood so long ago: older cursors may repeat or skip what moved. Answers how many.
+  Async<std::int64_t> forget_moves(std::chrono::milliseconds age, std::int64_t chunk = 10'000);
 
  private:
   Pool& pool_;

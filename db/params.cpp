@@ -212,10 +212,6 @@ Params& Params::numerics(std::span<const tracker::Sum> values) {
   });
 }
 
-Params& Params::spelt(std::string_view value) {
-  return add(0, kText, [&](std::string& out) { out.append(value); });
-}
-
 Params& Params::null_uuid() {
   return add_null(detail::kUuid);
 }

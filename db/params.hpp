@@ -34,16 +34,12 @@ class Params {
   Params& texts(std::span<const std::string> values);
   Params& numerics(std::span<const tracker::Sum> values);
   Params& byteas(std::span<const std::string> values);
-  // Arrays in which nothing is NULL.
+  // Arrays in which nothing (std::nullopt) is NULL.
   Params& uuids(std::span<const std::optional<tracker::Uuid>> values);
   Params& int8s(std::span<const std::optional<std::int64_t>> values);
   Params& timestamptzs(std::span<const std::optional<std::int64_t>> values);
   Params& texts(std::span<const std::optional<std::string_view>> values);
   Params& byteas(std::span<const std::optional<std::string>> values);
-
-  /// A value in PostgreSQL's text format, of whatever type the statement casts it to: read once, where a cast from text
-  /// would be repeated for every row.
-  Params& spelt(std::string_view value);
 
   Params& null_uuid();
   Params& null_int8();

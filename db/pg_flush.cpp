@@ -26,7 +26,7 @@ constexpr Query kFlushWithConnections{"flush_connections", R"sql(
   merged AS MATERIALIZED (
     SELECT tallyd.merge_connections_v1($1, $27, f.accepted, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39,
                                        $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53)
-      FROM f WHERE f.applied IS NOT NULL)
+      FROM f WHERE f.applied IS NOT NULL)  -- [S10.applied: FROM f)]
   SELECT f.clock, f.applied, f.epoch, f.accepted, f.conflicts, (SELECT count(*) FROM merged) FROM f
 )sql"};
 

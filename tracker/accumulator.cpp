@@ -34,7 +34,7 @@ using IndexOf = boost::unordered_flat_map<Uuid, std::uint32_t, UuidHash>;
 
 void put(std::vector<ConnectionEntry>& entries, IndexOf& index_of, ConnectionEntry&& entry) {
   const auto [known, fresh] = index_of.try_emplace(entry.entry, static_cast<std::uint32_t>(entries.size()));
-  if (fresh)
+  if (fresh || !holds("S10.batch"))
     entries.push_back(std::move(entry));
   else
     join(entries[known->second], std::move(entry));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "tracker/rules.hpp"
+
 namespace tally::tracker {
 namespace {
 
@@ -26,7 +28,7 @@ bool ends_later(const ConnectionEnd& a, const ConnectionEnd& b) {
 
 template <class T>
 void keep_earlier(std::optional<Said<T>>& mine, std::optional<Said<T>>&& other) {
-  if (other && (!mine || other->by < mine->by)) mine = std::move(other);
+  if (other && (!mine || (other->by < mine->by && holds("S10.said")))) mine = std::move(other);
 }
 
 template <class T>
@@ -44,6 +46,7 @@ enum Part : std::uint8_t {
   kSlugOrPort = 16,
   kCode = 32,
   kReason = 64,
+  kAll = 127,
 };
 
 template <class Word>
@@ -93,6 +96,20 @@ std::array<std::uint8_t, EventRank::kBytes> EventRank::to_bytes() const {
   return bytes;
 }
 
+void mark_entry(Uuid& entry, const Uuid& connection) noexcept {
+  // Spread out also where ids only count up, or begin with the time.
+  const auto& id = connection.bytes;
+  for (std::size_t i = 0; i < 4; ++i) entry.bytes[i] = id[i] ^ id[4 + i] ^ id[8 + i] ^ id[12 + i];
+}
+
+std::pair<Uuid, Uuid> entries_of(const Uuid& connection) noexcept {
+  Uuid first, last;
+  last.bytes.fill(0xff);
+  mark_entry(first, connection);
+  mark_entry(last, connection);
+  return {first, last};
+}
+
 bool ConnectionEntry::ongoing() const {
   return connection && (!end || (last_connect_us && *last_connect_us > end->time_us));
 }
@@ -122,16 +139,18 @@ ConnectionEntry to_entry(ConnectionEvent event) {
 }
 
 void join(ConnectionEntry& whole, ConnectionEntry&& part) {
-  if (part.first < whole.first) {
+  if (part.first < whole.first && holds("S10.first")) {
     whole.first = part.first;
     whole.owner = part.owner;
     whole.workspace_name = std::move(part.workspace_name);
     whole.agent_name = std::move(part.agent_name);
     whole.type = std::move(part.type);
   }
-  whole.first_connect_us = least(whole.first_connect_us, part.first_connect_us);
+  if (!whole.first_connect_us || holds("S10.connect"))
+    whole.first_connect_us = least(whole.first_connect_us, part.first_connect_us);
   whole.last_connect_us = greatest(whole.last_connect_us, part.last_connect_us);
-  if (part.end && (!whole.end || ends_later(*part.end, *whole.end))) whole.end = std::move(part.end);
+  if (part.end && (!whole.end || ends_later(*part.end, *whole.end) || !holds("S10.end")))
+    whole.end = std::move(part.end);
   keep_earlier(whole.ip, std::move(part.ip));
   keep_earlier(whole.user_agent, std::move(part.user_agent));
   keep_earlier(whole.user, std::move(part.user));
@@ -223,7 +242,7 @@ bool detail::decode_event(std::span<const std::byte> bytes, std::size_t& at, Con
   const auto number = [&](std::int64_t& to) { return take_number(bytes, at, to); };
   if (!uuid(out.entry) || !uuid(out.id) || !uuid(out.hash) || !number(out.time_us) || !take_byte(bytes, at, status) ||
       status > 1 || !uuid(out.organization) || !uuid(out.owner) || !uuid(out.workspace) || !text(out.workspace_name) ||
-      !text(out.agent_name) || !text(out.type) || !take_byte(bytes, at, parts))
+      !text(out.agent_name) || !text(out.type) || !take_byte(bytes, at, parts) || parts > kAll)
     return false;
   out.status = static_cast<ConnectionStatus>(status);
   const auto there = [&](Part part) { return (parts & part) != 0; };

@@ -16,8 +16,8 @@ enum class ConnectionStatus : std::uint8_t { connected = 0, disconnected = 1 };
 /// What an agent or a proxy said about one connection, checked and brought to one spelling. Texts are valid UTF-8
 /// without NUL. Times are microseconds since the Unix epoch, by the sender's clock.
 struct ConnectionEvent {
-  /// Which entry of the log it belongs to: a hash of (connection, workspace, agent, organization), or for a point in
-  /// time of (id, workspace, organization).
+  /// Which entry of the log it belongs to: a hash of (connection, workspace, agent, organization), as `mark_entry`
+  /// leaves it, or for a point in time of (id, workspace, organization).
   Uuid entry;
   /// What people see as the entry's id.
   Uuid id;
@@ -41,6 +41,11 @@ struct ConnectionEvent {
   std::optional<std::string> reason;
   friend bool operator==(const ConnectionEvent&, const ConnectionEvent&) = default;
 };
+
+/// Puts four bytes that the connection alone decides in front of the hash: the entries of a connection stand together,
+/// between these two. Others may stand there too.
+void mark_entry(Uuid& entry, const Uuid& connection) noexcept;
+std::pair<Uuid, Uuid> entries_of(const Uuid& connection) noexcept;
 
 /// Orders the events of one entry, whatever order they arrive in (accounting.md section 10).
 struct EventRank {

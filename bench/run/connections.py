@@ -32,7 +32,9 @@ BATCH = 1_000
 
 # Skewed as the world is: the square of a random number makes a few organizations, owners and workspaces large.
 ROW = f"""
-  SELECT md5('e' || i)::uuid AS entry, md5('o' || floor(power(random(), 2) * {ORGANIZATIONS})::int)::uuid AS organization,
+  SELECT (SELECT lpad(to_hex((('x' || substr(c, 1, 8))::bit(32) # ('x' || substr(c, 9, 8))::bit(32) # ('x' || substr(c, 17, 8))::bit(32)
+                              # ('x' || substr(c, 25, 8))::bit(32))::int), 8, '0') || substr(md5('e' || i), 9) FROM md5('c' || i) c)::uuid AS entry,
+         md5('o' || floor(power(random(), 2) * {ORGANIZATIONS})::int)::uuid AS organization,
          md5('w' || floor(power(random(), 2) * {OWNERS})::int)::uuid AS owner,
          md5('s' || floor(power(random(), 2) * {WORKSPACES})::int)::uuid AS workspace,
          (ARRAY['ssh','ssh','vscode','vscode','cursor','jetbrains','reconnecting_pty','workspace_app','workspace_app','workspace_app',

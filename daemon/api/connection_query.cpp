@@ -141,6 +141,32 @@ std::string all_keys() {
 }
 
 constexpr std::size_t kTimeDigits = 16;
+// A snapshot names the transactions that run: as many as there are connections to the database.
+constexpr std::size_t kLongestSnapshot = 4'096;
+
+/// Numbers of the form `xmin.xmax[.xip...]` as PostgreSQL takes them for a pg_snapshot: it must not be able to refuse.
+std::optional<std::string> read_snapshot(std::string_view text) {
+  if (text.size() > kLongestSnapshot) return std::nullopt;
+  std::vector<std::uint64_t> ids;
+  std::string spelt;
+  while (true) {
+    std::uint64_t id = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+    if (error != std::errc{} || id == 0 || id > INT64_MAX) return std::nullopt;
+    ids.push_back(id);
+    spelt += std::to_string(id);
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    if (text.empty()) break;
+    if (text.front() != '.') return std::nullopt;
+    text.remove_prefix(1);
+    spelt += ids.size() <= 2 ? ':' : ',';
+  }
+  if (ids.size() < 2 || ids[0] > ids[1]) return std::nullopt;
+  for (std::size_t i = 2; i < ids.size(); ++i)
+    if (ids[i] < ids[0] || ids[i] >= ids[1] || (i > 2 && ids[i] <= ids[i - 1])) return std::nullopt;
+  if (ids.size() == 2) spelt += ':';
+  return spelt;
+}
 
 }  // namespace
 
@@ -172,21 +198,29 @@ std::optional<std::string> read_connection_query(std::string_view text, Connecti
   }
 }
 
-std::string to_cursor(const db::ConnectionCursor& place) {
-  return fmt::format("{:016x}{}", static_cast<std::uint64_t>(place.at_us), place.entry.to_string());
+std::string to_cursor(const db::ConnectionCursor& cursor) {
+  std::string snapshot = cursor.snapshot;
+  std::replace_if(
+      snapshot.begin(), snapshot.end(), [](char c) { return c == ':' || c == ','; }, '.');
+  if (!snapshot.empty() && snapshot.back() == '.') snapshot.pop_back();
+  return fmt::format("{:016x}{}.{}", static_cast<std::uint64_t>(cursor.place.at_us), cursor.place.entry.to_string(),
+                     snapshot);
 }
 
 std::optional<db::ConnectionCursor> read_cursor(std::string_view text) {
-  if (text.size() != kTimeDigits + 36) return std::nullopt;
+  constexpr std::size_t kPlaceDigits = kTimeDigits + 36;
+  if (text.size() <= kPlaceDigits || text[kPlaceDigits] != '.') return std::nullopt;
   std::uint64_t time = 0;
   const char* const end = text.data() + kTimeDigits;
   const auto [behind, error] = std::from_chars(text.data(), end, time, 16);
-  const auto entry = tracker::Uuid::parse(text.substr(kTimeDigits));
+  const auto entry = tracker::Uuid::parse(text.substr(kTimeDigits, kPlaceDigits - kTimeDigits));
+  const auto snapshot = read_snapshot(text.substr(kPlaceDigits + 1));
   const auto at_us = static_cast<std::int64_t>(time);
   // What no entry's time can be is no cursor of ours, and the database might not be able to hold it.
   constexpr std::int64_t kFarthest = 1'000'000LL * 86'400 * 366 * 10'000;
-  if (error != std::errc{} || behind != end || !entry || at_us > kFarthest || at_us < -kFarthest) return std::nullopt;
-  return db::ConnectionCursor{at_us, *entry};
+  if (error != std::errc{} || behind != end || !entry || !snapshot || at_us > kFarthest || at_us < -kFarthest)
+    return std::nullopt;
+  return db::ConnectionCursor{{at_us, *entry}, *snapshot};
 }
 
 }  // namespace tally::daemon::api

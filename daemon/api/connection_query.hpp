@@ -16,7 +16,7 @@ std::optional<std::string> read_connection_query(std::string_view text, db::Conn
 std::vector<std::string> connection_types(std::string_view word);
 
 /// A place in the log as clients carry it, and back; nothing for a text that is none.
-std::string to_cursor(const db::ConnectionCursor& place);
+std::string to_cursor(const db::ConnectionCursor& cursor);
 std::optional<db::ConnectionCursor> read_cursor(std::string_view text);
 
 }  // namespace tally::daemon::api

@@ -82,7 +82,7 @@ std::string render(const db::ConnectionPage& page) {
     append_json(text, page.entries[i]);
   }
   text += fmt::format(R"(],"count":{},"count_cap":{})", page.count, kCountCap);
-  if (page.more) text += fmt::format(R"(,"next":"{}")", to_cursor(page.entries.back().place));
+  if (page.next) text += fmt::format(R"(,"next":"{}")", to_cursor(*page.next));
   return text += '}';
 }
 
@@ -95,8 +95,8 @@ class ConnectionExport final : public http::BodySource {
   boost::asio::awaitable<tracker::Result<std::string>> next() override {
     if (!begun_) {
       begun_ = true;
-    } else if (page_.more) {
-      wanted_.after = page_.entries.back().place;
+    } else if (page_.next) {
+      wanted_.after = std::move(page_.next);
       auto following = co_await log_.page(wanted_);
       if (!following) co_return following.error();
       page_ = std::move(*following);

@@ -17,6 +17,8 @@ constexpr milliseconds kLongestPause = 60s;
 // A chunk takes some tens of milliseconds; flushes have the database to themselves for at least as long again.
 constexpr std::int64_t kChunk = 1'000;
 constexpr milliseconds kLeastBreath = 20ms;
+// How long a cursor knows what moved behind it.
+constexpr milliseconds kCursorLife = 1h;
 
 /// How often is often enough for a limit: zero means never.
 milliseconds pause_for(milliseconds limit) {
@@ -39,6 +41,7 @@ asio::awaitable<void> ConnectionUpkeep::run() {
     co_await waker_.wait(every_);
     if (!stopping_ && limits_.timeout > 0ms) co_await mark_lost();
     if (!stopping_ && limits_.retention > 0ms) co_await purge();
+    if (!stopping_) co_await forget_moves();
   }
 }
 
@@ -57,6 +60,18 @@ asio::awaitable<void> ConnectionUpkeep::mark_lost() {
     if (*lost < kChunk) break;
   }
   if (all > 0) log::info("sessions are taken for lost", {{"sessions", all}});
+}
+
+asio::awaitable<void> ConnectionUpkeep::forget_moves() {
+  const auto now = clock_.steady();
+  if (now < forget_next_) co_return;
+  forget_next_ = now + kLongestPause;
+  constexpr std::int64_t kMoves = 10'000;
+  while (!stopping_) {
+    const auto gone = co_await log_.forget_moves(kCursorLife, kMoves);
+    if (!gone || *gone < kMoves) break;
+    co_await waker_.wait(kLeastBreath);
+  }
 }
 
 asio::awaitable<void> ConnectionUpkeep::purge() {

@@ -8,9 +8,9 @@
 
 namespace tally::daemon {
 
-/// Marks sessions that said no goodbye as lost, and removes entries past their retention: in chunks, with pauses in
-/// between, so that no flush waits long. Every replica does both; rows that another holds are passed over. Runs on the
-/// counting executor.
+/// Marks sessions that said no goodbye as lost, removes entries past their retention, and forgets what only old cursors
+/// want to know: in chunks, with pauses in between, so that no flush waits long. Every replica does both; rows that
+/// another holds are passed over. Runs on the counting executor.
 class ConnectionUpkeep {
  public:
   /// Zero: never.
@@ -27,6 +27,7 @@ class ConnectionUpkeep {
  private:
   boost::asio::awaitable<void> mark_lost();
   boost::asio::awaitable<void> purge();
+  boost::asio::awaitable<void> forget_moves();
 
   db::ConnectionLog& log_;
   const tracker::Clock& clock_;
@@ -34,6 +35,7 @@ class ConnectionUpkeep {
   Limits limits_;
   std::chrono::milliseconds every_;
   Waker waker_;
+  tracker::SteadyTime forget_next_{};
   bool stopping_ = false;
 };
 

@@ -1,5 +1,6 @@
 #include "daemon/counting/watch.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "daemon/log.hpp"
@@ -60,7 +61,8 @@ std::string Watch::stuck_streams() const {
 void Watch::look_at_own() {
   Volume waiting = flusher_.unflushed();
   if (const auto of_the_dead = drainer_.unflushed()) waiting += *of_the_dead;
-  ingest_metrics_.set_pending(metrics::EventKind::boundary, waiting.events - waiting.connection_events);
+  ingest_metrics_.set_pending(metrics::EventKind::boundary,
+                              waiting.events - std::min(waiting.events, waiting.connection_events));
   ingest_metrics_.set_pending(metrics::EventKind::connection, waiting.connection_events);
 
   std::string text;

@@ -1,7 +1,8 @@
 -- The connection log. One row is what all events of one entry said, joined as tracker/connection.cpp joins them:
 -- commutative, associative and idempotent. NULL is "nobody said"; there are no stand-ins.
 CREATE TABLE tallyd.connection_logs (
-  entry              uuid PRIMARY KEY,    -- hash of (connection, workspace, agent, organization), or of a point's own id
+  -- Hash of (connection, workspace, agent, organization) behind four bytes of the connection alone; or of a point's own id.
+  entry              uuid PRIMARY KEY,
   id                 uuid NOT NULL,       -- what people see: the same, or the id that the point in time came with
   organization_id    uuid NOT NULL,
   workspace_owner_id uuid NOT NULL,
@@ -42,21 +43,37 @@ CREATE TABLE tallyd.connection_logs (
 
 -- Newest first within each thing that people ask for: a page is the first few entries of one of them. Each costs every
 -- event some microseconds, so there is none for pairs; but organization, type and state can be compared in each other's
--- index, without the row.
-CREATE INDEX connection_logs_at ON tallyd.connection_logs (at, entry);
+-- index, without the row. A connection is found by its entry, which begins with a digest of it.
+CREATE INDEX connection_logs_at ON tallyd.connection_logs (at, entry) INCLUDE (state);
 CREATE INDEX connection_logs_organization ON tallyd.connection_logs (organization_id, at, entry) INCLUDE (type, state);
 CREATE INDEX connection_logs_owner ON tallyd.connection_logs (workspace_owner_id, at, entry);
 CREATE INDEX connection_logs_workspace ON tallyd.connection_logs (workspace_id, at, entry);
 CREATE INDEX connection_logs_user ON tallyd.connection_logs (user_id, at, entry) WHERE user_id IS NOT NULL;
 CREATE INDEX connection_logs_type ON tallyd.connection_logs (type, at, entry) INCLUDE (organization_id, state);
-CREATE INDEX connection_logs_state ON tallyd.connection_logs (state, at, entry) INCLUDE (organization_id, type);
-CREATE INDEX connection_logs_connection ON tallyd.connection_logs (connection_id) WHERE connection_id IS NOT NULL;
--- What is ongoing is little, and asked for by organization; and those that said no goodbye are found by their silence.
-CREATE INDEX connection_logs_ongoing ON tallyd.connection_logs (organization_id, at, entry) WHERE state = 1;
-CREATE INDEX connection_logs_heard ON tallyd.connection_logs (heard_at) WHERE state = 1;
+-- What is ongoing is little beside the rest: whoever asks for some of it may read all of it.
+CREATE INDEX connection_logs_ongoing ON tallyd.connection_logs (at, entry) INCLUDE (organization_id, type) WHERE state = 1;
 
 -- People ask by address too.
 CREATE INDEX users_email ON tallyd.users (lower(email)) WHERE email <> '';
+
+-- Where entries stood before they moved, which one does when an earlier connect of it becomes known: a cursor goes on in
+-- the order in which its first page was. Kept for as long as cursors are good.
+CREATE TABLE tallyd.connection_log_moves (
+  moved_by xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  entry    uuid NOT NULL,
+  from_at  timestamptz NOT NULL,
+  moved_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (moved_by, entry)
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+
+CREATE FUNCTION tallyd.note_connection_move() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO tallyd.connection_log_moves (entry, from_at) VALUES (OLD.entry, OLD.at) ON CONFLICT DO NOTHING;  -- [S10.moves]
+  RETURN NULL;
+END
+$$;
+CREATE TRIGGER connection_logs_moved AFTER UPDATE ON tallyd.connection_logs
+  FOR EACH ROW WHEN (OLD.at <> NEW.at) EXECUTE FUNCTION tallyd.note_connection_move();
 
 -- What the retention removed, so that what comes after it makes no row without a head: entries that had not ended, and
 -- how far it went.
@@ -113,7 +130,7 @@ BEGIN
            q.ip::inet, q.user_agent, q.user_id, q.slug, q.said_first, q.ip_said, q.user_agent_said, q.user_said, q.slug_said
       FROM (
         -- Of an entry's rows the ones with a connect go first: behind one, a disconnect is never without its head.
-        SELECT u.*, row_number() OVER (PARTITION BY u.entry ORDER BY u.first_connect IS NULL, u.n) AS round
+        SELECT u.*, row_number() OVER (PARTITION BY u.entry ORDER BY u.first_connect IS NULL, u.n) AS round  -- [S10.rounds: SELECT u.*, 1 AS round]
           FROM unnest(p_effects, p_entries, p_ids, p_organizations, p_owners, p_workspaces, p_workspace_names,
                       p_agent_names, p_types, p_connections, p_first_connects, p_last_connects, p_disconnects, p_codes,
                       p_reasons, p_disconnect_hashes, p_ips, p_user_agents, p_users, p_slugs, p_said_first, p_ips_said,
@@ -121,11 +138,11 @@ BEGIN
                  AS u(effect, entry, id, organization, owner, workspace, workspace_name, agent_name, type, connection,
                       first_connect, last_connect, disconnect, code, reason, disconnect_hash, ip, user_agent, user_id,
                       slug, said_first, ip_said, user_agent_said, user_said, slug_said, n)
-         WHERE u.effect = 0 OR u.effect = ANY (p_accepted)) AS q
+         WHERE u.effect = 0 OR u.effect = ANY (p_accepted)) AS q  -- [S10.effects: ) AS q]
      WHERE q.round = v_round
        AND NOT (v_purged_before IS NOT NULL AND q.first_connect IS NULL
                 AND (q.disconnect < v_purged_before
-                     OR EXISTS (SELECT FROM tallyd.connection_logs_purged g WHERE g.entry = q.entry))
+                     OR EXISTS (SELECT FROM tallyd.connection_logs_purged g WHERE g.entry = q.entry))  -- [S10.purged: )]
                 AND NOT EXISTS (SELECT FROM tallyd.connection_logs c WHERE c.entry = q.entry))
      ORDER BY q.entry
     ON CONFLICT (entry) DO UPDATE SET
@@ -133,10 +150,10 @@ BEGIN
       workspace_name = CASE WHEN excluded.said_first < t.said_first THEN excluded.workspace_name ELSE t.workspace_name END,
       agent_name = CASE WHEN excluded.said_first < t.said_first THEN excluded.agent_name ELSE t.agent_name END,
       type = CASE WHEN excluded.said_first < t.said_first THEN excluded.type ELSE t.type END,
-      said_first = least(t.said_first, excluded.said_first),
-      first_connect = least(t.first_connect, excluded.first_connect),
+      said_first = least(t.said_first, excluded.said_first),  -- [S10.row-first: said_first = excluded.said_first,]
+      first_connect = least(t.first_connect, excluded.first_connect),  -- [S10.row-connect: first_connect = coalesce(t.first_connect, excluded.first_connect),]
       last_connect = greatest(t.last_connect, excluded.last_connect),
-      disconnect = greatest(t.disconnect, excluded.disconnect),
+      disconnect = greatest(t.disconnect, excluded.disconnect),  -- [S10.row-end: disconnect = coalesce(t.disconnect, excluded.disconnect),]
       code = CASE WHEN tallyd.connection_ends_later(excluded.disconnect, excluded.code, excluded.reason, excluded.disconnect_hash,
                                                     t.disconnect, t.code, t.reason, t.disconnect_hash)
                   THEN excluded.code ELSE t.code END,
@@ -173,7 +190,7 @@ BEGIN
       slug_or_port_said = nullif(least(tallyd.connection_said(excluded.slug_or_port IS NOT NULL, excluded.slug_or_port_said, excluded.said_first),
                                        tallyd.connection_said(t.slug_or_port IS NOT NULL, t.slug_or_port_said, t.said_first)),
                                  least(t.said_first, excluded.said_first)),
-      heard_at = now(), lost_at = NULL
+      heard_at = now(), lost_at = NULL  -- [S10.lost: heard_at = now()]
     -- What changes nothing writes nothing; but an ongoing session that repeats itself was heard.
     WHERE t.state = 1 OR t.lost_at IS NOT NULL
        OR excluded.said_first < t.said_first

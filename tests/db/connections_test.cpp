@@ -2,21 +2,14 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 
-#include "authz/scope.hpp"
-#include "authz/subject.hpp"
 #include "db/connection_log.hpp"
-#include "db/detail/connection_sql.hpp"
-#include "tests/db/batches.hpp"
-#include "tests/support/connections.hpp"
-#include "tracker/accumulator.hpp"
+#include "tests/db/connection_batches.hpp"
 
 namespace tally::db {
 namespace {
 
 using test::connection_event;
-using test::content_hash;
 using tracker::ConnectionEntry;
 using tracker::ConnectionEvent;
 using tracker::FlushBatch;
@@ -88,36 +81,6 @@ std::string rows_text(const std::map<Uuid, ConnectionEntry>& entries) {
 void expect(std::map<Uuid, ConnectionEntry>& entries, const ConnectionEvent& event) {
   const auto [held, fresh] = entries.try_emplace(event.entry, to_entry(event));
   if (!fresh) tracker::join(held->second, to_entry(event));
-}
-
-/// A batch as a shard makes it of these events.
-FlushBatch connections(tracker::StreamId stream, tracker::Lsn from, tracker::Lsn to,
-                       const std::vector<std::string>& payloads) {
-  tracker::Accumulator accumulator;
-  for (const std::string& payload : payloads)
-    EXPECT_EQ(accumulator.add(tracker::RecordType::connection, std::as_bytes(std::span(payload)), {}),
-              tracker::Accumulator::Added::yes);
-  FlushBatch made = accumulator.take();
-  made.stream = stream;
-  made.from = from;
-  made.to = to;
-  made.chain_from = chain(from);
-  made.chain_to = chain(to);
-  return made;
-}
-
-FlushBatch connections(tracker::StreamId stream, tracker::Lsn from, tracker::Lsn to,
-                       const std::vector<ConnectionEvent>& events) {
-  return connections(stream, from, to, std::vector{test::connection_payload(events)});
-}
-
-ConnectionEvent disconnected(std::uint64_t session, std::int64_t second, std::optional<std::int64_t> code = {},
-                             std::optional<std::string> reason = {}) {
-  ConnectionEvent event = connection_event(session, Status::disconnected, second);
-  event.code = code;
-  event.reason = std::move(reason);
-  event.hash = content_hash(event);
-  return event;
 }
 
 // CL-06, CL-07, CL-08: the database joins as the memory does, for any order, grouping and repeats over two streams.
@@ -257,147 +220,6 @@ TEST(ConnectionRows, ThirtyThousandConnectsThroughTwoStreamsMeetWithoutDeadlock)
   EXPECT_EQ(
       db.database.query("SELECT count(*) || ' ' || count(*) FILTER (WHERE state = 2) FROM tallyd.connection_logs"),
       "15000 15000");
-}
-
-/// A log of some entries over some organizations, and what is asked of it.
-struct Asked : Counting {
-  Asked() {
-    database.query(R"sql(
-      INSERT INTO tallyd.connection_logs (entry, id, organization_id, workspace_owner_id, workspace_id, workspace_name,
-        agent_name, type, connection_id, first_connect, last_connect, said_first)
-      SELECT md5('e' || i)::uuid, md5('e' || i)::uuid, md5('o' || i % 100)::uuid, md5('w' || i % 500)::uuid,
-             md5('s' || i % 2000)::uuid, 'dev', 'main', (ARRAY['ssh', 'vscode'])[1 + i % 2], md5('c' || i)::uuid,
-             to_timestamp(1.7e9 + i), to_timestamp(1.7e9 + i), decode(md5(i::text), 'hex')
-        FROM generate_series(1, 20000) i)sql");
-    database.query("VACUUM ANALYZE tallyd.connection_logs");
-  }
-  Uuid organization(int number) {
-    return Uuid::parse(database.query("SELECT md5('o" + std::to_string(number) + "')::uuid")).value();
-  }
-  ConnectionPage page(ConnectionPageRequest request) {
-    request.count_cap = 2000;
-    return store.run(log.page(std::move(request))).value();
-  }
-  static authz::Filter organizations(const std::vector<Uuid>& ids) {
-    authz::Condition condition{authz::Condition::Kind::equals_any, authz::Column::org, {}, {}};
-    for (const Uuid& id : ids) condition.values.push_back(id.to_string());
-    authz::Filter filter;
-    filter.any_of.emplace_back().push_back(std::move(condition));
-    return filter;
-  }
-  /// What PostgreSQL plans for the page and for the count.
-  std::string plans(const ConnectionPageRequest& request, const detail::ResolvedFilter& resolved) {
-    const auto statement = detail::page_statement(request, resolved);
-    const std::string explain = "EXPLAIN (COSTS OFF) " + statement.sql;
-    const Query query{"explain", explain};
-    const auto rows = store.run(fetch(store.pool(), query, statement.params)).value();
-    std::string text;
-    for (int row = 0; row < rows.size(); ++row) text += std::string(rows.text(row, 0)) + "\n";
-    return text;
-  }
-  static boost::asio::awaitable<tracker::Result<Rows>> fetch(Pool& pool, const Query& query, const Params& params) {
-    co_return co_await pool.fetch(query, params, std::chrono::seconds(10));
-  }
-  ConnectionLog log{store.pool()};
-};
-
-TEST(ConnectionPages, ARoleSeesItsOrganizationsAndNoOther) {
-  Asked db;
-  ConnectionPageRequest request;
-  request.limit = 1000;
-  request.rights = ConnectionRights::of(Asked::organizations({db.organization(3), db.organization(5)}));
-  const auto page = db.page(request);
-  EXPECT_EQ(page.entries.size(), 400u);
-  EXPECT_EQ(page.count, 400);
-  for (const auto& entry : page.entries)
-    EXPECT_TRUE(entry.organization == db.organization(3) || entry.organization == db.organization(5));
-  EXPECT_TRUE(std::is_sorted(page.entries.begin(), page.entries.end(),
-                             [](const auto& a, const auto& b) { return a.place.at_us > b.place.at_us; }));
-  request.filter.organization = db.organization(5);
-  EXPECT_EQ(db.page(request).count, 200);
-  request.filter.organization = db.organization(6);
-  EXPECT_EQ(db.page(request).count, 0);
-}
-
-TEST(ConnectionPages, RightsThatAreMoreThanAListOfOrganizationsAreRendered) {
-  Asked db;
-  authz::Filter filter = Asked::organizations({db.organization(3)});
-  authz::Condition single{authz::Condition::Kind::equals_any, authz::Column::id, {}, {}};
-  single.values.push_back(db.database.query("SELECT md5('e7')::uuid"));
-  filter.any_of.emplace_back().push_back(std::move(single));
-  ConnectionPageRequest request;
-  request.rights = ConnectionRights::of(filter);
-  EXPECT_EQ(db.page(request).count, 201);
-  authz::Filter all;
-  EXPECT_TRUE(ConnectionRights::of(all).none());
-  all.any_of.emplace_back();
-  EXPECT_TRUE(ConnectionRights::of(all).all);
-}
-
-TEST(ConnectionPages, TheRightsOfAnAuditorOfFiftyOrganizationsAreTheirList) {  // CL-02
-  authz::Subject subject;
-  subject.id = id(1).to_string();
-  subject.roles.emplace();
-  subject.roles->push_back(authz::expand_role(std::string_view("member")).value());
-  std::vector<Uuid> organizations;
-  for (std::uint8_t n = 1; n <= 50; ++n) {
-    organizations.push_back(id(n));
-    subject.roles->push_back(authz::expand_role("organization-auditor:" + id(n).to_string()).value());
-  }
-  subject.scope = authz::expand_scope("coder:all").value();
-  const auto prepared = authz::prepare(subject).value();
-  auto rights = ConnectionRights::of(authz::make_filter(prepared, authz::Action::read, authz::Type::connection_log));
-  EXPECT_FALSE(rights.all);
-  EXPECT_FALSE(rights.other);
-  std::sort(rights.organizations.begin(), rights.organizations.end());
-  EXPECT_EQ(rights.organizations, organizations);
-}
-
-// CL-01, CL-02: neither a page nor its count reads the table through, whoever asks.
-TEST(ConnectionPages, ReadTheFirstEntriesOfAnIndexWhateverTheRole) {
-  Asked db;
-  ConnectionPageRequest all;
-  all.rights = ConnectionRights::everything();
-  all.count_cap = 2000;
-  ConnectionPageRequest one = all, fifty = all, typed = all, ongoing = all, owned = all;
-  one.rights = ConnectionRights::of(Asked::organizations({db.organization(1)}));
-  std::vector<Uuid> organizations;
-  for (int n = 0; n < 50; ++n) organizations.push_back(db.organization(n));
-  fifty.rights = ConnectionRights::of(Asked::organizations(organizations));
-  typed.filter.types = {"ssh"};
-  ongoing.filter.status = ConnectionFilter::Status::ongoing;
-  owned.filter.workspace_owner = "ada";
-  detail::ResolvedFilter resolved;
-  resolved.types = {"ssh"};
-  resolved.owners = {Uuid::parse(db.database.query("SELECT md5('w1')::uuid")).value()};
-  const struct {
-    const ConnectionPageRequest& request;
-    const char* index;
-  } cases[] = {
-      {all, "connection_logs_at"},     {one, "connection_logs_organization"}, {fifty, "connection_logs_organization"},
-      {typed, "connection_logs_type"}, {ongoing, "connection_logs_"},         {owned, "connection_logs_owner"}};
-  for (const auto& [request, index] : cases) {
-    const std::string plans = db.plans(request, resolved);
-    EXPECT_NE(plans.find(index), std::string::npos) << plans;
-    EXPECT_EQ(plans.find("Seq Scan on connection_logs"), std::string::npos) << plans;
-    EXPECT_EQ(plans.find("_id)::text"), std::string::npos) << "ids are compared as uuids\n" << plans;
-  }
-}
-
-TEST(ConnectionPages, GoOnBehindACursorUntilTheEnd) {
-  Asked db;
-  ConnectionPageRequest request;
-  request.rights = ConnectionRights::of(Asked::organizations({db.organization(1), db.organization(2)}));
-  request.limit = 64;
-  std::set<Uuid> seen;
-  for (int pages = 0; pages < 100; ++pages) {
-    const auto page = db.page(request);
-    for (const auto& entry : page.entries) EXPECT_TRUE(seen.insert(entry.place.entry).second) << "repeated";
-    EXPECT_EQ(page.count, 400);
-    if (!page.more) break;
-    request.after = page.entries.back().place;
-  }
-  EXPECT_EQ(seen.size(), 400u);
 }
 
 TEST(ConnectionUpkeep, MarksSilentSessionsOnceAndAnEventTakesItBack) {  // CL-14

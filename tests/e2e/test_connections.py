@@ -315,7 +315,7 @@ class ConnectionQueries(ConnectionCase):
             answer = self.client.get(f"{LOG}?q={quote(q)}")
             self.assertEqual((answer.status, answer.headers["Content-Type"]), (400, "application/problem+json"), q)
             self.assertIn(told, answer.json["detail"], q)
-        for parameters in ("limit=0", "limit=1001", "limit=x", "offset=-1", "after=zzz", "after=" + "f" * 52, "nope=1", "offset=1&after=" + "0" * 16 + new_id(), "q=%00"):
+        for parameters in ("limit=0", "limit=1001", "limit=x", "offset=-1", "after=zzz", "after=" + "f" * 52, "nope=1", "offset=1&after=" + "0" * 16 + new_id() + ".1.1", "after=" + "0" * 16 + new_id() + ".9.1", "q=%00"):
             self.assertEqual(self.client.get(f"{LOG}?{parameters}").status, 400, parameters)
         self.assertEqual(self.client.get(f"{LOG}?q=").status, 200)
         self.assertEqual(self.client.get(f"{LOG}?q=%20%20").status, 200)
@@ -343,6 +343,25 @@ class ConnectionQueries(ConnectionCase):
         self.assertEqual(len(ids), len(set(ids)), "repeated")
         self.assertLessEqual(before, set(ids), "skipped")
         self.assertEqual([e["connect_time"] for e in seen], sorted((e["connect_time"] for e in seen), reverse=True))
+
+    def test_CL_23_entries_that_move_are_shown_once_where_they_stood(self):
+        connections = [new_id() for _ in range(60)]
+        self.send(self.client, [self.world.event(1000 + 10 * n, "disconnected", connection_id=id) for n, id in enumerate(connections)])
+        self.log(self.client, count=60)
+        seen, place, late = [], "", iter(connections[5:60:7])
+        while True:
+            page = self.client.get(f"{LOG}?limit=4{place}").json
+            seen += [entry["ssh_info"]["connection_id"] for entry in page["connection_logs"]]
+            if "next" not in page:
+                break
+            place = f"&after={quote(page['next'])}"
+            # One that was shown and one that was not: the first page of a new list has them elsewhere.
+            moved = [id for id in (next(late, None), page["connection_logs"][0]["ssh_info"]["connection_id"]) if id]
+            self.send(self.client, [self.world.event(self.random.randrange(2000), connection_id=id) for id in moved])
+            eventually(lambda: all(self.log(self.client, f"connection_id:{id}")[0]["connect_time"] for id in moved), "they moved")
+        self.assertEqual(seen, connections[::-1], "each once, in the order of the first page")
+        times = [entry["connect_time"] for entry in self.log(self.client) if entry["connect_time"]]
+        self.assertEqual(times, sorted(times, reverse=True))
 
     def test_offsets_and_the_ends_of_pages(self):
         self.send(self.client, [self.world.event(second, connection_id=new_id()) for second in range(25)])
@@ -634,6 +653,24 @@ class ConnectionCommand(ConnectionCase):
             self.assertEqual(json.loads(follower.stdout.readline())["status"], "ongoing")
             self.send(self.client, self.world.event(110, "disconnected", connection_id=connection, code=0))
             self.assertEqual(json.loads(follower.stdout.readline())["ssh_info"]["exit_code"], 0)
+        finally:
+            follower.send_signal(signal.SIGINT)
+            follower.wait(20)
+            follower.stdout.close()
+
+    def test_following_skips_nothing_of_a_burst_and_sees_the_end_of_what_it_no_longer_reads(self):
+        follower = subprocess.Popen([str(BINARY), "connections", "--follow", "--limit", "2", "--output", "json", "--database-url", self.url], stdout=subprocess.PIPE, text=True)
+        line = lambda: json.loads(follower.stdout.readline())
+        try:
+            self.assertEqual([line()["connect_time"] for _ in range(2)], [at(20), at(30)])
+            first = new_id()
+            self.send(self.client, self.world.event(100, connection_id=first))
+            self.assertEqual(line()["connect_time"], at(100))
+            burst = {at(200 + n) for n in range(25)}
+            self.send(self.client, [self.world.event(200 + n, type="workspace_app") for n in range(25)])
+            self.assertEqual({line()["connect_time"] for _ in range(25)}, burst)
+            self.send(self.client, self.world.event(110, "disconnected", connection_id=first, code=7))
+            self.assertEqual(line()["ssh_info"]["exit_code"], 7)
         finally:
             follower.send_signal(signal.SIGINT)
             follower.wait(20)

@@ -135,6 +135,25 @@ TEST(ConnectionJoin, APointInTimeIsNeverOngoing) {
   EXPECT_EQ(entry.end->code, 200);
 }
 
+TEST(ConnectionEntries, OfAConnectionStandTogetherAndApartFromOthers) {
+  std::mt19937_64 random(5);
+  std::map<Uuid, Uuid> starts;
+  for (int i = 0; i < 2000; ++i) {
+    const Uuid connection = i % 2 == 0 ? Uuid::random() : id(static_cast<std::uint64_t>(i));
+    const auto [first, last] = entries_of(connection);
+    for (int agent = 0; agent < 5; ++agent) {
+      Uuid entry = Uuid::random();
+      const Uuid before = entry;
+      mark_entry(entry, connection);
+      EXPECT_LE(first, entry);
+      EXPECT_LE(entry, last);
+      EXPECT_TRUE(std::equal(entry.bytes.begin() + 4, entry.bytes.end(), before.bytes.begin() + 4));
+    }
+    starts[first] = connection;
+  }
+  EXPECT_GT(starts.size(), 1990u) << "few share a digest, also of those that only count up";
+}
+
 TEST(EventRank, SortsAsBytesAsItDoesAsARank) {
   std::mt19937_64 random(7);
   std::vector<EventRank> ranks;

@@ -6,10 +6,12 @@
 #include <boost/algorithm/string/predicate.hpp>
 
 #include "daemon/ingest/key.hpp"
+#include "tracker/rules.hpp"
 
 namespace tally::ingest::detail {
 namespace {
 
+using tracker::holds;
 using tracker::Uuid;
 
 enum Member : std::size_t {
@@ -197,7 +199,9 @@ void ConnectionSchema::Encoder::add(Event event) {
   event.hash = hash_of({canonical_});
   const auto organization = text_of(event.organization), workspace = text_of(event.workspace);
   if (event.connection) {
-    event.entry = hash_of({"session", text_of(*event.connection), workspace, event.agent_name, organization});
+    const std::string_view agent = holds("S10.key") ? event.agent_name : std::string_view();
+    event.entry = hash_of({"session", text_of(*event.connection), workspace, agent, organization});
+    tracker::mark_entry(event.entry, *event.connection);
     event.id = as_version_8(event.entry);
   } else {
     // A point without an id is told apart by its key; without that, every one is another.

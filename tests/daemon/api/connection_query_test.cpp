@@ -83,18 +83,44 @@ TEST(ConnectionQuery, AFamilyHoldsItsProgramsAndAProgramOnlyItself) {  // CL-19
 
 TEST(ConnectionCursor, ComesBackAsItWas) {
   for (const std::int64_t at : {std::int64_t{0}, std::int64_t{-62135596800000000}, std::int64_t{1767225600000001}}) {
-    const db::ConnectionCursor place{at, tracker::Uuid::random()};
-    const auto read = read_cursor(to_cursor(place));
-    ASSERT_TRUE(read);
-    EXPECT_EQ(read->at_us, at);
-    EXPECT_EQ(read->entry, place.entry);
+    for (const char* snapshot : {"7:7:", "7:12:7", "7:12:7,8,11", "731:18446744073:731,99999"}) {
+      const db::ConnectionCursor cursor{{at, tracker::Uuid::random()}, snapshot};
+      const std::string text = to_cursor(cursor);
+      EXPECT_EQ(text.find_first_not_of("0123456789abcdef-."), text.npos) << text;
+      const auto read = read_cursor(text);
+      ASSERT_TRUE(read) << text;
+      EXPECT_EQ(read->place.at_us, at);
+      EXPECT_EQ(read->place.entry, cursor.place.entry);
+      EXPECT_EQ(read->snapshot, snapshot);
+    }
   }
 }
 
 TEST(ConnectionCursor, IsNothingElse) {
-  const std::string good = to_cursor({1, tracker::Uuid::random()});
-  for (const std::string& bad :
-       {std::string(), good.substr(1), good + "0", "x" + good.substr(1), "7fffffffffffffff" + good.substr(16)})
+  const std::string good = to_cursor({{1, tracker::Uuid::random()}, "7:12:"});
+  const std::string place = good.substr(0, good.find('.'));
+  ASSERT_TRUE(read_cursor(good));
+  for (const std::string& bad : {std::string(),
+                                 good.substr(1),
+                                 "x" + good.substr(1),
+                                 "7fffffffffffffff" + good.substr(16),
+                                 place,
+                                 place + ".",
+                                 place + "0.7.12",
+                                 place + ".7",
+                                 place + ".7.",
+                                 place + ".7.12.",
+                                 place + ".12.7",
+                                 place + ".0.1",
+                                 place + ".7.x",
+                                 place + ".7:12:",
+                                 place + ".7.12.6",
+                                 place + ".7.12.12",
+                                 place + ".7.12.8.8",
+                                 place + ".7.12.9.8",
+                                 place + ".-7.12",
+                                 place + ".7.99999999999999999999",
+                                 good + std::string(5'000, '1')})
     EXPECT_FALSE(read_cursor(bad)) << bad;
 }
 

@@ -115,6 +115,8 @@ TEST(ConnectionEvents, BelongToOneEntryByTheFullKey) {  // CL-05
   EXPECT_NE(changed(R"("agent_name":"main")", R"("agent_name":"Main")"), entry);
   EXPECT_NE(changed(kConnection, kW2), entry);
   EXPECT_EQ(changed(R"("workspace_name":"dev")", R"("workspace_name":"other")"), entry);
+  const auto [first, last] = tracker::entries_of(uuid(kConnection));
+  for (const auto& made : {entry, changed(kW1, kW2)}) EXPECT_TRUE(first <= made && made <= last);
 }
 
 TEST(ConnectionEvents, APointInTimeIsToldApartByItsId) {  // CL-25
