@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
+#include <tuple>
 #include <unordered_map>
 
 #include "daemon/api/connection_query.hpp"
@@ -27,7 +29,7 @@ struct ConnectionOptions {
         ->type_name("N")
         ->check(CLI::Range(std::int64_t{1}, INT64_MAX / 2, "a number from 1"));
     command.add_flag("--all", all, "Every entry that matches");
-    command.add_flag("--follow", follow, "Then go on and show what comes in or changes, until interrupted");
+    command.add_flag("--follow", follow, "Then go on and show what comes in and what becomes of it, until interrupted");
     command
         .add_option_function<std::string>(
             "--output",
@@ -196,25 +198,110 @@ struct EntryHash {
   std::size_t operator()(const tracker::Uuid& id) const { return id.low(); }
 };
 
-/// Shows entries among the newest that are new or have changed. Older ones that change go unseen.
-void follow(Database& database, db::ConnectionLog& log, const db::ConnectionPageRequest& newest, Printer& printer) {
-  std::unordered_map<tracker::Uuid, std::string, EntryHash> shown;
-  for (bool first = true;; first = false, database.pause(kFollowEvery)) {
-    const auto page = database.attempt(log.page(newest));
-    if (!page && first) database.fail("read the connection log", page.error());
-    if (!page) continue;  // it may come back; the next page has what came in meanwhile
-    std::unordered_map<tracker::Uuid, std::string, EntryHash> now;
-    for (auto entry = page->entries.rbegin(); entry != page->entries.rend(); ++entry) {
-      std::string mark = sign(*entry);
-      const auto before = shown.find(entry->place.entry);
-      if (before == shown.end() || before->second != mark) printer.one(*entry);
-      now.emplace(entry->place.entry, std::move(mark));
+/// Shows entries as they come in and as they change. Each round reads from the newest back for as long as there was
+/// something new, and asks for every ongoing session that it has shown, however old. What comes in late, behind the
+/// oldest entry that it knows, goes unseen.
+class Follower {
+ public:
+  Follower(Database& database, db::ConnectionLog& log, db::ConnectionPageRequest newest, Printer& printer)
+      : database_(database), log_(log), newest_(std::move(newest)), printer_(printer) {}
+
+  void run() {
+    auto page = log_page(newest_);
+    if (!page) database_.fail("read the connection log", page.error());
+    take(*page);
+    if (page->next) oldest_ = page->next->place;
+    show_taken();
+    while (std::cout.flush()) {  // until nobody reads any more
+      database_.pause(kFollowEvery);
+      round();
     }
-    shown = std::move(now);
-    std::cout.flush();
-    if (!std::cout) return;  // nobody reads any more
   }
-}
+
+ private:
+  struct Known {
+    std::string sign;
+    db::ConnectionPlace place;
+    bool ongoing = false;
+  };
+
+  tracker::Result<db::ConnectionPage> log_page(const db::ConnectionPageRequest& request) {
+    return database_.attempt(log_.page(request));
+  }
+
+  /// A page that cannot be read ends the round: the next one has what came in meanwhile.
+  void round() {
+    auto ongoing = ongoing_ones();
+    db::ConnectionPageRequest request = newest_;
+    for (auto page = log_page(request); page && take(*page) && page->next; page = log_page(request))
+      request.after = std::move(page->next);
+    for (std::size_t i = 0; i < ongoing.size(); i += kPage) {
+      db::ConnectionPageRequest again = newest_;
+      again.limit = kPage;
+      again.entries.assign(ongoing.begin() + static_cast<std::ptrdiff_t>(i),
+                           ongoing.begin() + static_cast<std::ptrdiff_t>(std::min(ongoing.size(), i + kPage)));
+      if (const auto page = log_page(again)) take(*page);
+    }
+    show_taken();
+    forget_oldest();
+  }
+
+  /// Keeps what is new or has changed; answers whether anything was.
+  bool take(const db::ConnectionPage& page) {
+    const std::size_t before = taken_.size();
+    for (const ConnectionShown& entry : page.entries) {
+      const auto known = known_.find(entry.place.entry);
+      if (known == known_.end() && oldest_ && !is_behind(*oldest_, entry.place)) continue;
+      std::string mark = sign(entry);
+      if (known != known_.end() && known->second.sign == mark) continue;
+      known_[entry.place.entry] = {std::move(mark), entry.place, entry.state == ConnectionShown::State::ongoing};
+      taken_.push_back(entry);
+    }
+    return taken_.size() > before;
+  }
+
+  void show_taken() {
+    std::sort(taken_.begin(), taken_.end(), [](const auto& a, const auto& b) { return is_behind(a.place, b.place); });
+    for (const ConnectionShown& entry : taken_) printer_.one(entry);
+    taken_.clear();
+  }
+
+  static bool is_behind(const db::ConnectionPlace& a, const db::ConnectionPlace& b) {
+    return std::tie(a.at_us, a.entry) < std::tie(b.at_us, b.entry);
+  }
+
+  std::vector<tracker::Uuid> ongoing_ones() const {
+    std::vector<tracker::Uuid> entries;
+    for (const auto& [entry, known] : known_)
+      if (known.ongoing) entries.push_back(entry);
+    return entries;
+  }
+
+  /// Whoever runs this for months must not run out of memory.
+  void forget_oldest() {
+    if (known_.size() <= kMostKnown) return;
+    std::vector<db::ConnectionPlace> over;
+    for (const auto& [entry, known] : known_)
+      if (!known.ongoing) over.push_back(known.place);
+    const std::size_t kept = std::min(over.size(), kMostKnown / 2);
+    const auto first_gone = over.begin() + static_cast<std::ptrdiff_t>(kept);
+    if (first_gone == over.end()) return;
+    std::nth_element(over.begin(), first_gone, over.end(),
+                     [](const auto& a, const auto& b) { return is_behind(b, a); });
+    oldest_ = *first_gone;
+    std::erase_if(known_,
+                  [&](const auto& one) { return !one.second.ongoing && !is_behind(*oldest_, one.second.place); });
+  }
+
+  static constexpr std::size_t kMostKnown = 100'000;
+  Database& database_;
+  db::ConnectionLog& log_;
+  db::ConnectionPageRequest newest_;
+  Printer& printer_;
+  std::unordered_map<tracker::Uuid, Known, EntryHash> known_;
+  std::vector<ConnectionShown> taken_;         // to be shown, oldest first, at the end of the round
+  std::optional<db::ConnectionPlace> oldest_;  // what is new and not in front of this is not shown
+};
 
 int connections(const ConnectionOptions& options) {
   db::ConnectionPageRequest wanted;
@@ -225,7 +312,7 @@ int connections(const ConnectionOptions& options) {
   Printer printer(options.form, options.follow);
   if (options.follow) {
     wanted.limit = std::min(options.limit, kPage);
-    follow(database, log, wanted, printer);
+    Follower(database, log, std::move(wanted), printer).run();
     return 0;
   }
   for (std::int64_t left = options.all ? INT64_MAX : options.limit; left > 0;) {
@@ -233,8 +320,8 @@ int connections(const ConnectionOptions& options) {
     const db::ConnectionPage page = database.wait("read the connection log", log.page(wanted));
     printer.page(page.entries);
     left -= static_cast<std::int64_t>(page.entries.size());
-    if (!page.more || !std::cout) break;
-    wanted.after = page.entries.back().place;
+    if (!page.next || !std::cout) break;
+    wanted.after = page.next;
   }
   printer.end();
   return 0;
