@@ -16,8 +16,10 @@
 #include "daemon/counting/upkeep.hpp"
 #include "daemon/counting/watch.hpp"
 #include "daemon/http/server.hpp"
+#include "daemon/jobs.hpp"
 #include "daemon/log.hpp"
 #include "daemon/observers.hpp"
+#include "daemon/publish/publisher.hpp"
 #include "daemon/publish/reporter.hpp"
 #include "daemon/version.hpp"
 #include "db/builtin_server.hpp"
@@ -153,6 +155,8 @@ class App {
               clock_, db_observer_),
         store_(pool_),
         report_delivery_(pool_),
+        usage_events_(pool_),
+        history_(pool_),
         connections_(pool_),
         tokens_(pool_),
         directory_of_users_(pool_),
@@ -160,9 +164,9 @@ class App {
         server_(server_options(config), clock_, metrics_.http),
         intake_(shard_executors(), counting_.get_executor(), {.ids = 4'000'000 / config.threads}),
         journal_(directory_, clock_, intake_, journal_options(config)),
-        parts_{store_,          directory_,     disk_thread_,
-               clock_,          metrics_.flush, metrics_.ingest,
-               metrics_.ledger, traffic_,       directory_.replica_id().to_string()},
+        witness_(disk_thread_, (config.state_dir / "period").string()),
+        parts_{store_,          directory_,      disk_thread_, clock_,   metrics_.flush,
+               metrics_.ingest, metrics_.ledger, traffic_,     witness_, directory_.replica_id().to_string()},
         flusher_(counting_.get_executor(), parts_, intake_, journal_, config.flush_interval, config.journal_retention),
         drainer_(counting_.get_executor(), parts_, config.journal_retention,
                  [this](const tracker::StreamId& stream) { return is_own(stream); }),
@@ -172,14 +176,17 @@ class App {
                 .version = std::string(version()),
                 .period = config.period,
                 .registered_mark = (config.state_dir / "registered").string()},
-               store_, flusher_, drainer_, disk_thread_, metrics_.reports),
+               store_, flusher_, drainer_, witness_, disk_thread_, metrics_.reports),
         rights_(counting_.get_executor(), tokens_, book_, disk_thread_, clock_, config.retention_tokens),
         schema_(counting_.get_executor(), pool_),
-        upkeep_(counting_.get_executor(), store_, tokens_, retention(config)),
+        upkeep_(counting_.get_executor(), store_, tokens_, history_, retention(config)),
         watch_(counting_.get_executor(), store_, flusher_, drainer_, metrics_.ledger, metrics_.ingest),
         reporter_(make_reporter()),
+        publisher_(counting_.get_executor(), publisher_options(), store_, usage_events_,
+                   client::proxy_settings_from_environment(), disk_thread_, clock_, metrics_.reports),
         connection_upkeep_(counting_.get_executor(), connections_, clock_, metrics_.connections,
                            {.timeout = config.connection_timeout, .retention = config.retention_connection_log}),
+        jobs_(background_jobs(), clock_, [this](std::size_t stalled) { metrics_.ledger.set_stalled_jobs(stalled); }),
         keys_(config.dedup_window, kRememberedKeys),
         sequences_(kRememberedSessions),
         connection_sinks_(make_connection_sinks(config.connection_log_sink)),
@@ -195,6 +202,9 @@ class App {
                  book_,
                  rights_,
                  connections_,
+                 usage_events_,
+                 history_,
+                 history_taken_,
                  clock_,
                  metrics_.registry,
                  metrics_.ingest,
@@ -215,6 +225,7 @@ class App {
       heart_.urge();
       drainer_.urge();
     });
+    watch_.on_turn([this] { jobs_.stalled(); });
     heart_.on_rights([this](std::int64_t version) { rights_.seen(version); });
   }
 
@@ -232,8 +243,10 @@ class App {
     gate_.limit_rate(now.rate_limit_per_second);
     server_.limit_connections(now.max_connections, now.max_connections_per_peer);
     shutdown_timeout_ = now.shutdown_timeout;
-    asio::post(counting_, [this, reports = CredentialFiles{now.report_token_file, now.report_hmac_key_file}] {
+    asio::post(counting_, [this, reports = CredentialFiles{now.report_token_file, now.report_hmac_key_file},
+                           publish = Publisher::Credentials{now.publish_token_file, now.publish_license_file}] {
       if (reporter_) reporter_->use(reports);
+      publisher_.use(publish);
     });
   }
 
@@ -268,6 +281,7 @@ class App {
     spawn(upkeep_.run());
     spawn(watch_.run());
     if (reporter_) spawn(reporter_->run());
+    spawn(publisher_.run());
     spawn(connection_upkeep_.run());
     counting_thread_ = std::thread([this] { counting_.run(); });
     server_.start();
@@ -308,6 +322,7 @@ class App {
       upkeep_.stop();
       watch_.stop();
       if (reporter_) reporter_->stop();
+      publisher_.stop();
       connection_upkeep_.stop();
     });
     const bool flushed = finished_.get_future().wait_for(left()) == std::future_status::ready;
@@ -334,6 +349,19 @@ class App {
                                                  else
                                                    log::info("built-in database", {{"detail", detail}});
                                                });
+  }
+
+  Publisher::Options publisher_options() const {
+    Publisher::Options options{.credentials = {config_.publish_token_file, config_.publish_license_file},
+                               .replica_id = parts_.replica_id,
+                               .interval = config_.publish_interval,
+                               .timeout = config_.publish_timeout,
+                               .collector_dedup_window = config_.collector_dedup_window,
+                               .retention = config_.retention_usage_events};
+    if (config_.publish_url.empty()) return options;
+    options.url = client::parse_url(config_.publish_url);
+    if (!options.url) throw ConfigError({"publish-url: not a URL that can be posted to"});
+    return options;
   }
 
   std::unique_ptr<Reporter> make_reporter() {
@@ -381,7 +409,22 @@ class App {
 
   bool is_own(const tracker::StreamId& stream) const { return flusher_.owns(stream) || journal_.stream() == stream; }
 
-  std::vector<api::Check> checks() const {
+  /// With the longest that a round of each may take, a slow database included.
+  std::vector<systemd::WatchedPart> background_jobs() {
+    std::vector<systemd::WatchedPart> jobs = {
+        {"heartbeat", [this] { return heart_.rounds(); }, 2min},
+        {"rights", [this] { return rights_.rounds(); }, 2min},
+        {"watch", [this] { return watch_.rounds(); }, 2min},
+        {"flush", [this] { return flusher_.beats(); }, 2min},
+        {"drain", [this] { return drainer_.rounds(); }, 30min},
+        {"upkeep", [this] { return upkeep_.rounds(); }, 30min},
+        {"connection upkeep", [this] { return connection_upkeep_.rounds(); }, 30min}};
+    jobs.push_back({"usage events", [this] { return publisher_.rounds(); }, 15min});
+    if (reporter_) jobs.push_back({"reports", [this] { return reporter_->rounds(); }, 15min});
+    return jobs;
+  }
+
+  std::vector<api::Check> checks() {
     std::vector<api::Check> all;
     const bool open = journal_.stream().has_value();
     const bool failed = journal_observer_.failed_lately();
@@ -396,14 +439,20 @@ class App {
     all.push_back({"database", connected, false, connected ? "" : "not reached, or it refuses; the log says why"});
     const auto schema = schema_.problem();
     all.push_back({"schema", schema.empty(), false, schema});
+    const auto lost = witness_.problem();
+    all.push_back({"periods", lost.empty(), false, lost});
     const auto stuck = watch_.stuck_streams();
     all.push_back({"streams", stuck.empty(), false, stuck});
+    const auto stalled = jobs_.stalled();
+    all.push_back({"jobs", stalled.empty(), false, stalled});
     const auto silent = watch_.silent_replicas();
     all.push_back({"replicas", silent.empty(), false, silent});
     if (reporter_) {
       const std::string failing = reporter_->problem();
       all.push_back({"report_delivery", failing.empty(), false, failing});
     }
+    Publisher::Health usage = publisher_.health();
+    all.push_back({"usage_events", usage.ok, false, std::move(usage.detail)});
     return all;
   }
 
@@ -420,6 +469,8 @@ class App {
   db::Pool pool_;
   db::PgStore store_;
   db::ReportDelivery report_delivery_;
+  db::UsageEvents usage_events_;
+  db::UsageHistory history_;
   db::ConnectionLog connections_;
   db::TokenStore tokens_;
   db::Directory directory_of_users_;
@@ -428,6 +479,8 @@ class App {
   Intake intake_;
   journal::WriterThread journal_;
   Traffic traffic_;
+  PeriodWitness witness_;
+  std::atomic<bool> history_taken_{false};
   CountingParts parts_;
   Flusher flusher_;
   Drainer drainer_;
@@ -437,7 +490,9 @@ class App {
   Upkeep upkeep_;
   Watch watch_;
   std::unique_ptr<Reporter> reporter_;
+  Publisher publisher_;
   ConnectionUpkeep connection_upkeep_;
+  Jobs jobs_;
   tracker::KeyMemory keys_;
   tracker::SequenceWatch sequences_;
   ConnectionSinks connection_sinks_;

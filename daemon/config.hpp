@@ -78,6 +78,7 @@ struct Config {
   std::filesystem::path report_hmac_key_file;
   std::string publish_url;  ///< empty: usage events are not published
   std::filesystem::path publish_token_file;
+  std::filesystem::path publish_license_file;
   milliseconds publish_interval{};
   milliseconds publish_timeout{};
   milliseconds collector_dedup_window{};

@@ -221,8 +221,8 @@ class Loader {
                 "or say --insecure-http");
     if (config.report_url.empty() && (!config.report_token_file.empty() || !config.report_hmac_key_file.empty()))
       loaded_.warnings.push_back("a report token or key is given, but no --report-url: it is not used");
-    if (config.publish_url.empty() && !config.publish_token_file.empty())
-      loaded_.warnings.push_back("a publish token is given, but no --publish-url: it is not used");
+    if (config.publish_url.empty() && (!config.publish_token_file.empty() || !config.publish_license_file.empty()))
+      loaded_.warnings.push_back("a publish token or license is given, but no --publish-url: it is not used");
     warn_of_visible_password();
   }
 

@@ -360,13 +360,16 @@ std::vector<Setting> declare() {
       url("publish-url", &Config::publish_url, "Collector to which usage events are published"),
       reloadable(
           path("publish-token-file", &Config::publish_token_file, "publish-token", "Bearer token for --publish-url")),
+      reloadable(path("publish-license-file", &Config::publish_license_file, "publish-license",
+                      "License that --publish-url is shown as X-Tallyd-License")),
       duration("publish-interval", &Config::publish_interval, "17m", {50ms, kDay},
                "How often usage events are published"),
       // An event is leased for 15 s while it is sent: a longer wait would let another replica send it too.
       duration("publish-timeout", &Config::publish_timeout, "5s", {50ms, 14s},
                "How long the collector may take to answer"),
       duration("collector-dedup-window", &Config::collector_dedup_window, "30d", {1s, kYear},
-               "How long the collector recognises an event; past it one of unknown outcome is held for a person"),
+               "How long the collector recognises an event; past it one of unknown outcome is held for a person, one "
+               "never sent expires"),
 
       duration("retention-connection-log", &Config::retention_connection_log, "0", retention,
                "How long connection log entries are kept. 0: for ever"),

@@ -2,6 +2,7 @@
 
 #include "db/detail/connection_params.hpp"
 #include "db/detail/on_pool.hpp"
+#include "db/detail/usage_params.hpp"
 #include "db/pg_store.hpp"
 
 namespace tally::db {
@@ -28,6 +29,21 @@ constexpr Query kFlushWithConnections{"flush_connections", R"sql(
                                        $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53)
       FROM f WHERE f.applied IS NOT NULL)  -- [S10.applied: FROM f)]
   SELECT f.clock, f.applied, f.epoch, f.accepted, f.conflicts, (SELECT count(*) FROM merged) FROM f
+)sql"};
+
+/// And with usage events; there may be no connections in it.
+constexpr Query kFlushWithUsage{"flush_usage", R"sql(
+  WITH f AS MATERIALIZED (
+    SELECT * FROM tallyd.flush_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+                                  $19, $20, $21, $22, $23, $24, $25, $26)),
+  merged AS MATERIALIZED (
+    SELECT tallyd.merge_connections_v1($1, $27, f.accepted, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39,
+                                       $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53)
+      FROM f WHERE f.applied IS NOT NULL),
+  inserted AS MATERIALIZED (
+    SELECT tallyd.insert_usage_events_v1($1, $54, $55, $56, $57, $58, $59) AS fresh FROM f, (SELECT count(*) FROM merged) behind
+     WHERE f.applied IS NOT NULL)
+  SELECT f.clock, f.applied, f.epoch, f.accepted, f.conflicts, coalesce((SELECT sum(fresh) FROM inserted), 0)::bigint FROM f
 )sql"};
 
 constexpr Query kReadStream{"read_stream", R"sql(
@@ -61,7 +77,7 @@ constexpr Query kSetAside{"set_aside", R"sql(
   WITH moved AS (
     UPDATE tallyd.streams s
        SET applied_lsn = $3, chain = $5, boundary_requests = s.boundary_requests + $6, increments = s.increments + $7,
-           connection_events = s.connection_events + $10, updated_at = now()
+           connection_events = s.connection_events + $10, usage_events = s.usage_events + $11, updated_at = now()
      WHERE s.stream_id = $1 AND s.state = 0
        AND s.applied_lsn = $2 AND s.chain = $4  -- [F5.aside: AND ($2::bigint IS NOT NULL) AND ($4::bytea IS NOT NULL)]
     RETURNING s.stream_id)
@@ -149,6 +165,7 @@ tracker::FlushAnswer to_answer(const Rows& rows, const tracker::FlushBatch& batc
   answer.ids_epoch = rows.maybe_integer(0, 2).value_or(0);
   for (std::int64_t number : rows.integers(0, 3)) answer.accepted.push_back(static_cast<std::uint32_t>(number - 1));
   answer.conflicts = static_cast<std::uint64_t>(rows.integer(0, 4));
+  if (batch.usage_events > 0) answer.fresh_usage_events = static_cast<std::uint64_t>(rows.integer(0, 5));
   if (answer.applied) answer.conflicts += batch.repeat_conflicts;
   return answer;
 }
@@ -156,10 +173,14 @@ tracker::FlushAnswer to_answer(const Rows& rows, const tracker::FlushBatch& batc
 asio::awaitable<Result<tracker::FlushAnswer>> run_flush(Pool& pool, const tracker::FlushBatch& batch,
                                                         std::chrono::milliseconds timeout) {
   Params params = flush_params(batch);
-  const bool with_connections = batch.connection_events > 0;
+  const bool with_usage = batch.usage_events > 0;
+  const bool with_connections = with_usage || batch.connection_events > 0;
   if (with_connections) detail::add_connections(params, batch);
-  const Query& query = with_connections ? kFlushWithConnections : kFlush;
-  Result<Rows> rows = co_await pool.fetch(query, params, timeout);
+  if (with_usage) detail::add_usage(params, batch);
+  const Query& query = with_usage ? kFlushWithUsage : with_connections ? kFlushWithConnections : kFlush;
+  // Rows of their own, with their indexes: one large request is one batch, and must come in.
+  const auto rows_time = std::chrono::milliseconds((batch.usage.size() + batch.connections.size()) / 2);
+  Result<Rows> rows = co_await pool.fetch(query, params, timeout + rows_time);
   if (!rows) co_return rows.error();
   if (rows->is_null(0, 0)) co_return Errc::store_refuses;  // no clock row
   co_return to_answer(*rows, batch);
@@ -216,6 +237,7 @@ asio::awaitable<Result<bool>> run_set_aside(Pool& pool, const tracker::FlushBatc
   params.numeric(all_requests(record)).int8(static_cast<std::int64_t>(record.increments));
   params.bytea({reinterpret_cast<const std::uint8_t*>(payload.data()), payload.size()}).text(reason);
   params.int8(static_cast<std::int64_t>(record.connection_events));
+  params.int8(static_cast<std::int64_t>(record.usage_events));
   Result<Rows> rows = co_await pool.fetch(kSetAside, params, timeout);
   if (!rows) co_return detail::failed_bool(rows.error());
   co_return !rows->empty();

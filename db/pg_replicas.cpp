@@ -125,16 +125,6 @@ constexpr Query kExpireKeys{"expire_keys", R"sql(
      ORDER BY k.seen_at LIMIT $2 FOR UPDATE OF k SKIP LOCKED))
 )sql"};
 
-constexpr Query kExpireIds{"expire_ids", R"sql(
-  WITH old AS (
-    SELECT period_id FROM tallyd.boundary_usage_reports
-     WHERE summed_at IS NOT NULL AND ids_purged_at IS NULL AND ended_at < now() - make_interval(secs => $1)
-     ORDER BY period_id LIMIT $2 FOR UPDATE SKIP LOCKED),
-  ids AS (DELETE FROM tallyd.boundary_usage_ids i USING old WHERE i.period_id = old.period_id),
-  stats AS (DELETE FROM tallyd.boundary_usage_stats t USING old WHERE t.period_id = old.period_id)
-  UPDATE tallyd.boundary_usage_reports r SET ids_purged_at = now() FROM old WHERE r.period_id = old.period_id
-)sql"};
-
 /// The row of the carried sums is locked first: who purges comes one after the other.
 constexpr Query kExpireReports{"expire_reports", R"sql(
   WITH carried AS MATERIALIZED (SELECT one FROM tallyd.ledger_carried WHERE one FOR UPDATE),
@@ -404,10 +394,6 @@ PgStore::Async<Ledger> PgStore::ledger() {
 
 PgStore::Async<std::int64_t> PgStore::expire_keys(std::chrono::seconds window, std::int64_t chunk) {
   return detail::on_pool(pool_, run_expire(pool_, kExpireKeys, window, chunk, timeouts_.write));
-}
-
-PgStore::Async<std::int64_t> PgStore::expire_ids(std::chrono::seconds retention, std::int64_t periods) {
-  return detail::on_pool(pool_, run_expire(pool_, kExpireIds, retention, periods, timeouts_.sum));
 }
 
 PgStore::Async<std::int64_t> PgStore::expire_reports(std::chrono::seconds retention, bool delivered_only,

@@ -167,9 +167,8 @@ class PgStore final : public tracker::Store {
   Async<Ledger> ledger();
   Async<Verification> verify();
 
-  /// One chunk each; answers how many rows went. Zero: done for now.
+  /// One chunk; answers how many rows went. Zero: done for now.
   Async<std::int64_t> expire_keys(std::chrono::seconds window, std::int64_t chunk = 1'000);
-  Async<std::int64_t> expire_ids(std::chrono::seconds retention, std::int64_t periods = 1);
   /// Summed reports with all that belongs to them; what they said goes into the carried sums of the ledger.
   /// `delivered_only`: those that wait for --report-url stay.
   Async<std::int64_t> expire_reports(std::chrono::seconds retention, bool delivered_only, std::int64_t chunk = 100);

@@ -14,6 +14,7 @@ LedgerMetrics::LedgerMetrics(Registry& registry)
           detail::gauge(registry, "tallyd_silent_replicas", "Replicas not heard of for 15 seconds and not given up.")),
       stale_streams_(detail::gauge(registry, "tallyd_stale_streams",
                                    "Open streams of silent replicas: what they hold is not counted yet.")),
+      stalled_jobs_(detail::gauge(registry, "tallyd_stalled_jobs", "Jobs in the background that stand still.")),
       keys_(detail::gauge(registry, "tallyd_ingest_keys", "Idempotency keys that are kept; an estimate.")),
       lost_commits_(detail::counter(registry, "tallyd_database_lost_commits_total",
                                     "Times that the database stood below what it had confirmed.")) {
@@ -31,6 +32,10 @@ void LedgerMetrics::set_balanced(bool balanced) noexcept {
 void LedgerMetrics::set_silent(std::uint64_t replicas, std::uint64_t open_streams) noexcept {
   silent_replicas_.Set(static_cast<double>(replicas));
   stale_streams_.Set(static_cast<double>(open_streams));
+}
+
+void LedgerMetrics::set_stalled_jobs(std::uint64_t jobs) noexcept {
+  stalled_jobs_.Set(static_cast<double>(jobs));
 }
 
 void LedgerMetrics::set_keys(std::int64_t rows) noexcept {

@@ -18,6 +18,8 @@ class LedgerMetrics {
   /// Replicas that were not heard of lately, and the streams that only they, or who reads their directories, can bring
   /// in.
   void set_silent(std::uint64_t replicas, std::uint64_t open_streams) noexcept;
+  /// Jobs in the background that stand still.
+  void set_stalled_jobs(std::uint64_t jobs) noexcept;
   /// Idempotency keys that are kept; an estimate.
   void set_keys(std::int64_t rows) noexcept;
   /// The database stood below what it had confirmed.
@@ -28,6 +30,7 @@ class LedgerMetrics {
   prometheus::Gauge& balanced_;
   prometheus::Gauge& silent_replicas_;
   prometheus::Gauge& stale_streams_;
+  prometheus::Gauge& stalled_jobs_;
   prometheus::Gauge& keys_;
   prometheus::Counter& lost_commits_;
 };

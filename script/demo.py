@@ -34,11 +34,12 @@ class Failed(Exception):
 
 
 class Replica:
-    def __init__(self, name, tallyd, directory, report_url, database_url=None):
+    def __init__(self, name, tallyd, directory, collector_url, database_url=None):
         self.name = name
         self.state = directory / name
         self.log = directory / f"{name}.log"
-        self.command = [tallyd, "serve", "--state-dir", str(self.state), "--listen", "127.0.0.1:0", "--period", "0", "--flush-interval", "200ms", "--log-format", "json", "--report-url", report_url]
+        self.command = [tallyd, "serve", "--state-dir", str(self.state), "--listen", "127.0.0.1:0", "--period", "0", "--flush-interval", "200ms", "--log-format", "json",
+                        "--report-url", collector_url + "/reports", "--publish-url", collector_url + "/usage-events", "--publish-interval", "200ms"]
         if database_url:
             self.command += ["--database-url", database_url]
         self.process = None
@@ -172,12 +173,13 @@ class Demo:
         self.close(second)
         self.show_delivery()
         self.show_connections()
+        self.show_usage_events()
         self.show_ledger()
         self.show_metrics()
         self.stop()
 
     def start_replicas(self):
-        first = Replica("a", self.tallyd, self.directory, self.collector.url + "/reports")
+        first = Replica("a", self.tallyd, self.directory, self.collector.url)
         self.replicas.append(first)
         first.start()
         self.step("replica a listens; it makes a PostgreSQL of its own")
@@ -185,7 +187,7 @@ class Demo:
         self.step("the schema is there, a token is made")
         url = self.builtin_url(first.state)
         for name in REPLICAS[1:]:
-            replica = Replica(name, self.tallyd, self.directory, self.collector.url + "/reports", url)
+            replica = Replica(name, self.tallyd, self.directory, self.collector.url, url)
             self.replicas.append(replica)
             replica.start()
         self.step(f"replicas {', '.join(REPLICAS[1:])} listen; all three share that database")
@@ -364,20 +366,45 @@ class Demo:
         print("".join(f"{'':19}{line}\n" for line in shown.stdout.splitlines()), end="")
         self.token = tracker
 
+    def show_usage_events(self):
+        """Every replica sends the same heartbeats, and the collector fails meanwhile: it has each event once by its id."""
+        made = subprocess.run(
+            [self.tallyd, "token", "create", "--subject", "usage-collector", "--state-dir", str(self.replicas[0].state)], capture_output=True, text=True, check=True)
+        tracker, self.token = self.token, made.stdout.strip()
+        self.collector.call("/control", {"path": "/usage-events", "next": ["fail", "accept_then_reset"]})
+        events = [{"id": f"hb_ai_seats_v1:{bucket}", "event_type": "hb_ai_seats_v1", "event_data": {"count": bucket}} for bucket in range(HOURS)]
+        for replica in self.replicas:
+            status, data = self.call(replica, "POST", "/api/v1/usage-events", events)
+            if status != 202:
+                raise Failed(f"usage events were answered {status}: {data!r}")
+        taken = {}
+
+        def published():
+            taken.update(self.collector.call("/received")["usage_events"])
+            return set(taken) == {event["id"] for event in events}
+
+        try:
+            until(published, "the collector has the usage events", 30)
+        except Failed:
+            pass  # the check says what is missing
+        self.step(f"{len(events)} heartbeats, sent by every replica, are at the collector")
+        self.check("usage events at the collector", sorted(taken), sorted(event["id"] for event in events))
+        self.token = tracker
+
     def show_ledger(self):
         """Everything that was ever acknowledged is reported, refused as a duplicate, or still to come; nothing else."""
         ledger = {}
 
         def flushed():
             ledger.update(json.loads(self.call(self.replicas[0], "GET", "/api/v1/ledger")[1]))
-            return float(ledger["boundary_usage"]["unflushed"]) + ledger["connection_events"]["unflushed"] == 0
+            return float(ledger["boundary_usage"]["unflushed"]) + ledger["connection_events"]["unflushed"] + ledger["usage_events"]["unflushed"] == 0
 
         try:
             until(flushed, "nothing is left to flush", 20)
         except Failed:
             pass  # the ledger is printed as it is
         self.step("the ledger")
-        print(json.dumps({key: ledger[key] for key in ("boundary_usage", "connection_events")}, indent=2))
+        print(json.dumps({key: ledger[key] for key in ("boundary_usage", "connection_events", "usage_events")}, indent=2))
         self.check("ledger balanced", ledger["balanced"], True)
 
     def show_metrics(self):

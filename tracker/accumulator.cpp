@@ -56,6 +56,14 @@ void make_distinct(std::vector<Uuid>& ids) {
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
 }
 
+/// The first of each id stays: the order in which they came.
+void make_distinct(std::vector<UsageEvent>& events) {
+  if (events.size() < 2) return;
+  std::stable_sort(events.begin(), events.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  const auto same = [](const auto& a, const auto& b) { return a.id == b.id; };
+  events.erase(std::unique(events.begin(), events.end(), same), events.end());
+}
+
 }  // namespace
 
 Accumulator::Added Accumulator::add(RecordType type, std::span<const std::byte> payload, WallTime appended_at) {
@@ -69,7 +77,7 @@ Accumulator::Added Accumulator::add(RecordType type, std::span<const std::byte> 
     case RecordType::connection:
       return add_connections(payload);
     case RecordType::usage:
-      break;
+      return add_usage(payload);
   }
   return Added::malformed;
 }
@@ -207,18 +215,34 @@ Accumulator::Added Accumulator::add_connections(std::span<const std::byte> paylo
   return readable ? Added::yes : Added::malformed;
 }
 
+/// Repeats of an id inside a batch are left for `take`: they are few.
+Accumulator::Added Accumulator::add_usage(std::span<const std::byte> payload) {
+  if (usage_bytes_ > 0 &&
+      (usage_bytes_ + payload.size() > limits_.usage_bytes || content_.usage.size() >= limits_.usage_events))
+    return Added::full;
+  touched_ = true;
+  usage_bytes_ += payload.size();
+  const bool readable = for_each_usage_event(payload, [&](UsageEvent& event) {
+    ++content_.usage_events;
+    content_.usage.push_back(std::move(event));
+  });
+  return readable ? Added::yes : Added::malformed;
+}
+
 void Accumulator::note_appended(WallTime at, std::uint64_t increments) {
   content_.increments += increments;
   add_span(content_.appended, {std::chrono::floor<std::chrono::seconds>(at).time_since_epoch().count(), increments});
 }
 
 FlushBatch Accumulator::take() {
+  make_distinct(content_.usage);
   FlushBatch taken = std::move(content_);
   content_ = {};
   effect_of_key_.clear();
   connection_of_entry_.clear();
   effect_ids_ = 0;
   connection_bytes_ = 0;
+  usage_bytes_ = 0;
   touched_ = false;
   return taken;
 }
@@ -233,10 +257,11 @@ std::size_t Accumulator::memory_bytes() const noexcept {
   return seen_workspaces_.memory_bytes() + seen_users_.memory_bytes() +
          (content_.workspaces.capacity() + content_.users.capacity() + effect_ids_) * sizeof(Uuid) +
          content_.effects.capacity() * sizeof(KeyedEffect) + content_.connections.capacity() * sizeof(ConnectionEntry) +
-         connection_bytes_;
+         connection_bytes_ + content_.usage.capacity() * sizeof(UsageEvent) + usage_bytes_;
 }
 
 bool merge(FlushBatch& whole, FlushBatch&& part, std::size_t max_effects) {
+  const auto fits = [&] { return whole.effects.size() <= max_effects && whole.usage.size() <= kMostUsageEvents; };
   const auto append = [](std::vector<Uuid>& to, std::vector<Uuid>& from) {
     if (to.empty())
       to = std::move(from);
@@ -252,6 +277,9 @@ bool merge(FlushBatch& whole, FlushBatch&& part, std::size_t max_effects) {
   whole.increments += part.increments;
   whole.connection_events += part.connection_events;
   put_all(whole.connections, std::move(part.connections));
+  whole.usage_events += part.usage_events;
+  std::move(part.usage.begin(), part.usage.end(), std::back_inserter(whole.usage));
+  make_distinct(whole.usage);
   append(whole.workspaces, part.workspaces);
   append(whole.users, part.users);
 
@@ -264,7 +292,7 @@ bool merge(FlushBatch& whole, FlushBatch&& part, std::size_t max_effects) {
 
   if (whole.effects.empty()) {
     whole.effects = std::move(part.effects);
-    return whole.effects.size() <= max_effects;
+    return fits();
   }
   boost::unordered_flat_map<Uuid, std::uint32_t, UuidHash> known;
   for (std::uint32_t i = 0; i < whole.effects.size(); ++i) known.emplace(whole.effects[i].key, i);
@@ -279,7 +307,7 @@ bool merge(FlushBatch& whole, FlushBatch&& part, std::size_t max_effects) {
     whole.repeat_increments += effect.increments;
     if (whole.effects[found->second].body != effect.body) ++whole.repeat_conflicts;
   }
-  return whole.effects.size() <= max_effects;
+  return fits();
 }
 
 }  // namespace tally::tracker

@@ -24,6 +24,10 @@ struct AccumulatorLimits {
   std::size_t effect_ids = 200'000;
   /// Payload of connection events between two cuts: about 30,000 events.
   std::size_t connection_bytes = 8 << 20;
+  /// The same of usage events.
+  std::size_t usage_bytes = 8 << 20;
+  /// Past so many of them the next record waits for the next flush; one record is taken whole.
+  std::size_t usage_events = 10'000;
 };
 
 /// Adds records up: sums, and ids that were not seen before in this epoch (ARCHITECTURE.md, "Epochs"). One thread.
@@ -47,12 +51,15 @@ class Accumulator {
   bool empty() const noexcept { return !touched_; }
   std::size_t effects() const noexcept { return content_.effects.size(); }
   std::size_t connection_bytes() const noexcept { return connection_bytes_; }
+  std::size_t usage_bytes() const noexcept { return usage_bytes_; }
+  std::size_t usage_events() const noexcept { return content_.usage.size(); }
   std::size_t memory_bytes() const noexcept;
 
  private:
   Added add_boundary(std::span<const std::byte> payload, WallTime appended_at);
   Added add_keyed(std::span<const std::byte> payload, WallTime appended_at);
   Added add_connections(std::span<const std::byte> payload);
+  Added add_usage(std::span<const std::byte> payload);
   bool has_room(std::span<const std::byte> connections) const;
   KeyedEffect* begin_effect(const GroupKey& key);
   void note_appended(WallTime at, std::uint64_t increments);
@@ -74,11 +81,15 @@ class Accumulator {
   boost::unordered_flat_map<Uuid, std::uint32_t, UuidHash> connection_of_entry_;
   std::size_t effect_ids_ = 0;
   std::size_t connection_bytes_ = 0;
+  std::size_t usage_bytes_ = 0;
   bool touched_ = false;
 };
 
+/// As many usage events as the shards of a flush may bring together; more are re-read in parts.
+inline constexpr std::size_t kMostUsageEvents = 20'000;
+
 /// Adds `part` to `whole`: another shard's share of the same records. Repeats of a key are merged into the refused
-/// sums. False: more than `max_effects` keyed effects would be in it; `whole` is then unusable.
+/// sums. False: more than `max_effects` keyed effects or `kMostUsageEvents` would be in it; `whole` is then unusable.
 bool merge(FlushBatch& whole, FlushBatch&& part, std::size_t max_effects);
 
 }  // namespace tally::tracker

@@ -7,6 +7,7 @@
 
 #include "tracker/connection.hpp"
 #include "tracker/record.hpp"
+#include "tracker/usage.hpp"
 
 namespace tally::tracker {
 
@@ -65,6 +66,9 @@ struct FlushBatch {
   std::vector<ConnectionEntry> connections;  ///< of events without a key; each entry once
   std::uint64_t connection_events = 0;       ///< all of them, keyed or not, repeats too
 
+  std::vector<UsageEvent> usage;   ///< each id once
+  std::uint64_t usage_events = 0;  ///< all of them, repeats too
+
   std::uint64_t increments = 0;  ///< all of them, keyed or not
   std::vector<AppendedAt> appended;
 };
@@ -73,11 +77,12 @@ struct FlushBatch {
 Sum all_requests(const FlushBatch& batch);
 
 struct FlushAnswer {
-  PeriodId clock = 0;                   ///< the open period that the statement saw
-  std::int64_t ids_epoch = 0;           ///< of the stream; only meaningful when applied
-  std::optional<PeriodId> applied;      ///< nothing: refused
-  std::vector<std::uint32_t> accepted;  ///< indices into FlushBatch::effects
-  std::uint64_t conflicts = 0;          ///< refused effects whose key is held by another body
+  PeriodId clock = 0;                    ///< the open period that the statement saw
+  std::int64_t ids_epoch = 0;            ///< of the stream; only meaningful when applied
+  std::optional<PeriodId> applied;       ///< nothing: refused
+  std::vector<std::uint32_t> accepted;   ///< indices into FlushBatch::effects
+  std::uint64_t conflicts = 0;           ///< refused effects whose key is held by another body
+  std::uint64_t fresh_usage_events = 0;  ///< usage events whose id was not there
 };
 
 enum class StreamState : std::int16_t { open = 0, drained = 1, removed = 2, given_up = 3 };

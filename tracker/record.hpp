@@ -33,6 +33,7 @@ enum class RecordType : std::uint8_t {
   registered = 3,
   /// Connection events, with keys or without: connection.hpp.
   connection = 4,
+  /// Usage events: usage.hpp.
   usage = 5,
 };
 

@@ -24,7 +24,9 @@ class Shard {
   /// So much is waiting that a cut should not wait for the interval.
   bool wants_cut() const noexcept {
     return !complete_ || accumulator_.effects() * 4 >= limits_.effects ||
-           accumulator_.connection_bytes() * 4 >= limits_.connection_bytes;
+           accumulator_.connection_bytes() * 4 >= limits_.connection_bytes ||
+           accumulator_.usage_bytes() * 4 >= limits_.usage_bytes ||
+           accumulator_.usage_events() * 4 >= limits_.usage_events;
   }
   std::size_t memory_bytes() const noexcept { return accumulator_.memory_bytes(); }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <functional>
 #include <string>
 #include <vector>
@@ -9,10 +10,12 @@
 #include "daemon/counting/heart.hpp"
 #include "daemon/counting/intake.hpp"
 #include "daemon/http/route_table.hpp"
-#include "db/directory.hpp"
 #include "db/connection_log.hpp"
+#include "db/directory.hpp"
 #include "db/pg_store.hpp"
 #include "db/token_store.hpp"
+#include "db/usage_events.hpp"
+#include "db/usage_history.hpp"
 #include "metrics/authz_metrics.hpp"
 #include "metrics/ingest_metrics.hpp"
 #include "metrics/registry.hpp"
@@ -43,6 +46,9 @@ struct Context {
   TokenBook& book;
   RightsSync& rights;
   db::ConnectionLog& connections;
+  db::UsageEvents& usage_events;
+  db::UsageHistory& history;
+  std::atomic<bool>& history_taken;  ///< somebody's question is being answered
   const tracker::Clock& clock;
   metrics::Registry& registry;
   metrics::IngestMetrics& ingest_metrics;
@@ -72,6 +78,9 @@ void post_boundary_logs(Context&, http::Request&, http::Responder);
 
 // connection_ingest.cpp
 void post_connection_events(Context&, http::Request&, http::Responder);
+
+// usage_ingest.cpp
+void post_usage_events(Context&, http::Request&, http::Responder);
 
 using Answer = boost::asio::awaitable<http::Response>;
 // reports.cpp
@@ -118,11 +127,18 @@ void get_whoami(Context&, http::Request&, http::Responder);
 void get_catalog(Context&, http::Request&, http::Responder);
 // connections.cpp
 Answer get_connections(Context&, http::Request&);
+// history.cpp
+Answer get_history(Context&, http::Request&);
+// usage_events.cpp
+Answer get_usage_events(Context&, http::Request&);
 // operations.cpp
 void get_healthz(Context&, http::Request&, http::Responder);
 Answer get_readyz(Context&, http::Request&);
 Answer get_metrics(Context&, http::Request&);
 void get_version(Context&, http::Request&, http::Responder);
 void get_openapi(Context&, http::Request&, http::Responder);
+
+/// Waits without holding a thread.
+boost::asio::awaitable<void> pause(std::chrono::milliseconds time);
 
 }  // namespace tally::daemon::api

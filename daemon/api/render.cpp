@@ -59,21 +59,26 @@ std::string to_json(const db::Ledger& ledger, const std::optional<OwnReplica>& o
   };
   bool own_listed = false;
   for (const auto& replica : ledger.replicas) {
-    usage += replica.unflushed_usage_events;
     const tracker::Sum heard = tracker::parse_sum(replica.unflushed);
     if (own && replica.id == own->id) {
       own_listed = true;
       connections += static_cast<std::int64_t>(own->share.unflushed.connection_events);
       if (!own->share.complete) connections += replica.unflushed_connection_events;
+      usage += static_cast<std::int64_t>(own->share.unflushed.usage_events);
+      if (!own->share.complete) usage += replica.unflushed_usage_events;
       add(own->id, own->share.unflushed.requests + (own->share.complete ? 0 : heard), 0);
     } else {
       connections += replica.unflushed_connection_events;
+      usage += replica.unflushed_usage_events;
       add(replica.id, heard, replica.age_seconds);
     }
   }
   // A replica that has just been given up, or was never registered, has what it has.
   if (own && !own_listed && own->share.unflushed.requests > 0) add(own->id, own->share.unflushed.requests, 0);
-  if (own && !own_listed) connections += static_cast<std::int64_t>(own->share.unflushed.connection_events);
+  if (own && !own_listed) {
+    connections += static_cast<std::int64_t>(own->share.unflushed.connection_events);
+    usage += static_cast<std::int64_t>(own->share.unflushed.usage_events);
+  }
   return fmt::format(
       R"({{"boundary_usage":{{"accepted":{},"applied":{},"unflushed":{},"reported":{},"open":{},"discarded":{},)"
       R"("duplicates":{},"set_aside":{}}},"connection_events":{},"usage_events":{},"balanced":{},"replicas":[{}]}})",
@@ -81,6 +86,21 @@ std::string to_json(const db::Ledger& ledger, const std::optional<OwnReplica>& o
       ledger.reported, ledger.open, ledger.discarded, ledger.duplicates, ledger.set_aside,
       events_json(ledger.connection_events_applied, connections), events_json(ledger.usage_events_applied, usage),
       ledger.balanced, replicas);
+}
+
+std::string to_json(const db::UsageEventRow& event) {
+  std::string text = R"({"id":)";
+  http::append_json_string(text, event.id);
+  text += R"(,"event_type":)";
+  http::append_json_string(text, event.event_type);
+  text += fmt::format(R"(,"event_data":{},"created_at":"{}","status":"{}","attempts":{})", event.event_data,
+                      rfc3339(event.created_at_us), to_string(event.status), event.attempts);
+  if (event.failure_message) {
+    text += R"(,"failure_message":)";
+    http::append_json_string(text, *event.failure_message);
+  }
+  if (event.published_at_us) text += fmt::format(R"(,"published_at":"{}")", rfc3339(*event.published_at_us));
+  return text + "}";
 }
 
 http::Response store_failure(const boost::system::error_code& error) {

@@ -7,6 +7,7 @@
 #include "daemon/counting/volume.hpp"
 #include "daemon/http/response.hpp"
 #include "db/pg_store.hpp"
+#include "db/usage_events.hpp"
 #include "tracker/batch.hpp"
 
 namespace tally::daemon::api {
@@ -16,6 +17,7 @@ std::string rfc3339(std::int64_t microseconds_since_epoch);
 
 std::string to_json(const tracker::Report& report);
 std::string to_json(const db::Summary& summary);
+std::string to_json(const db::UsageEventRow& event);
 
 /// The replica that answers, and what it knows better than its last heartbeat did.
 struct OwnReplica {

@@ -86,11 +86,6 @@ struct CloseOutcome {
   std::optional<Response> failure;
 };
 
-boost::asio::awaitable<void> pause(std::chrono::milliseconds time) {
-  boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, time);
-  co_await timer.async_wait(boost::asio::use_awaitable);
-}
-
 /// Does what `PeriodClose` decides. `discard`: throw the figures away; the report is then not waited for.
 boost::asio::awaitable<CloseOutcome> close_period(Context& context, PeriodClose close, bool discard) {
   using Do = PeriodClose::Do;
@@ -261,6 +256,11 @@ Answer delete_replica(Context& context, http::Request& request) {
   log::audit("replica's figures of the open period discarded",
              {{"replica", *replica}, {"by", by}, {"request_id", request.id}});
   co_return http::no_content();
+}
+
+boost::asio::awaitable<void> pause(std::chrono::milliseconds time) {
+  boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, time);
+  co_await timer.async_wait(boost::asio::use_awaitable);
 }
 
 Answer get_ledger(Context& context, http::Request&) {

@@ -20,6 +20,9 @@ constexpr Permission kIngestUsage = Permission::ingest(Type::boundary_usage, Act
 constexpr Permission kReadConnections = Permission::object(Type::connection_log, Action::read);
 constexpr Permission kIngestConnections = Permission::ingest_in_organizations(Type::connection_log, Action::update);
 
+constexpr Permission kIngestEvents = Permission::check(Type::usage_event, Action::create);
+constexpr Permission kReadEvents = Permission::check(Type::usage_event, Action::read);
+
 // On which of them is seen in the path, in the body or in the database, so the handlers decide.
 constexpr Permission kReadUser = Permission::object(Type::user, Action::read);
 constexpr Permission kPutUser = Permission::object(Type::user, Action::create, Action::update);
@@ -48,10 +51,13 @@ constexpr Route kRoutes[] = {
     {Verb::post, "/api/v1/boundary-usage/reports", kCloseUsage, &post_report, kJsonType},
     {Verb::get, "/api/v1/boundary-usage/reports", kReadUsage, &get_reports},
     {Verb::get, "/api/v1/boundary-usage/reports/{period}", kReadUsage, &get_report},
+    {Verb::get, "/api/v1/boundary-usage/history", kReadUsage, &get_history},
     {Verb::delete_, "/api/v1/boundary-usage", kDeleteUsage, &delete_usage},
     {Verb::delete_, "/api/v1/boundary-usage/replicas/{replica_id}", kDeleteUsage, &delete_replica},
     {Verb::post, "/api/v1/connection-log/events", kIngestConnections, &post_connection_events, kEventTypes},
     {Verb::get, "/api/v1/connection-log", kReadConnections, &get_connections},
+    {Verb::post, "/api/v1/usage-events", kIngestEvents, &post_usage_events, kEventTypes},
+    {Verb::get, "/api/v1/usage-events", kReadEvents, &get_usage_events},
     {Verb::get, "/api/v1/ledger", kReadUsage, &get_ledger},
     {Verb::get, "/api/v1/users", kReadUser, &get_users},
     {Verb::get, "/api/v1/users/{id}", kReadUser, &get_user},

@@ -26,6 +26,8 @@ class RightsSync {
 
   boost::asio::awaitable<void> run();
   void stop();
+  /// Grows while `run` goes round. Thread-safe.
+  std::uint64_t rounds() const { return waker_.waits(); }
   /// The database is at this version of the rights.
   void seen(std::int64_t version);
 

@@ -60,6 +60,7 @@ void add_period_commands(CommandLine& line);
 void add_serve_command(CommandLine& line);
 void add_stream_commands(CommandLine& line);
 void add_token_commands(CommandLine& line);
+void add_usage_commands(CommandLine& line);
 void add_user_commands(CommandLine& line);
 void add_version_command(CommandLine& line);
 

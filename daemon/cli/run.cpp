@@ -128,6 +128,7 @@ void add_all_commands(CommandLine& line) {
   add_connection_commands(line);
   add_token_commands(line);
   add_user_commands(line);
+  add_usage_commands(line);
   add_database_commands(line);
   add_stream_commands(line);
   add_config_commands(line);

@@ -87,23 +87,19 @@ class DrainRun {
         metrics_(registry_),
         ingest_metrics_(registry_, 0),
         ledger_metrics_(registry_),
-        parts_{database.store(),
-               directory_,
-               disk_thread_,
-               database.clock(),
-               metrics_,
-               ingest_metrics_,
-               ledger_metrics_,
-               traffic_,
-               directory_.replica_id().to_string()},
+        witness_(disk_thread_, path + "/period"),
+        parts_{database.store(), directory_,      disk_thread_, database.clock(), metrics_,
+               ingest_metrics_,  ledger_metrics_, traffic_,     witness_,         directory_.replica_id().to_string()},
         // The files stay: a person decides when they may go.
         drainer_(database.executor(), parts_, std::chrono::hours(24 * 36500),
                  [](const tracker::StreamId&) { return false; }) {}
 
   /// Answers what could not be drained.
   std::vector<Drainer::Trouble> run() {
-    database_.attempt(until_settled());
+    database_.wait("drain the streams", until_settled());
     disk_thread_.stop();
+    if (const std::string doubt = witness_.problem(); !doubt.empty())
+      throw CommandError(doubt, "rebase, then drain again");
     return drainer_.troubles();
   }
   std::size_t streams() {
@@ -113,6 +109,11 @@ class DrainRun {
 
  private:
   boost::asio::awaitable<tracker::Result<void>> until_settled() {
+    const auto clock = co_await database_.store().clock();
+    if (!clock) co_return clock.error();
+    co_await witness_.hear(clock->cluster_id, clock->period);
+    // Not into a database that lost reports this replica knew of.
+    if (!witness_.agrees()) co_return boost::system::in_place_value;
     bool ended = false;
     std::exception_ptr failure;
     boost::asio::co_spawn(database_.executor(), drainer_.run(), [&](std::exception_ptr thrown) {
@@ -139,6 +140,7 @@ class DrainRun {
   metrics::LedgerMetrics ledger_metrics_;
   DiskThread disk_thread_;
   Traffic traffic_;
+  PeriodWitness witness_;
   CountingParts parts_;
   Drainer drainer_;
 };

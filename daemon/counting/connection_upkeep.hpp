@@ -23,6 +23,8 @@ class ConnectionUpkeep {
 
   boost::asio::awaitable<void> run();
   void stop();
+  /// Grows while `run` goes round. Thread-safe.
+  std::uint64_t rounds() const { return waker_.waits(); }
 
  private:
   boost::asio::awaitable<void> mark_lost();

@@ -158,6 +158,10 @@ asio::awaitable<void> Drainer::scan(Foreign& foreign, tracker::Lsn applied) {
               unflushed += Volume{0, events, events};
             },
             [](tracker::ConnectionEvent&) {});
+      if (record.type == tracker::RecordType::usage)
+        (void)tracker::for_each_usage_event(record.payload, [&](tracker::UsageEvent&) {
+          unflushed += Volume{0, 1, 0, 1};
+        });
     });
     return {std::move(scan), unflushed};
   });
@@ -223,6 +227,7 @@ void Drainer::take_unflushed(Foreign& foreign, const Volume& volume) {
   unflushed_.requests -= before.requests - foreign.unflushed.requests;
   unflushed_.events -= before.events - foreign.unflushed.events;
   unflushed_.connection_events -= before.connection_events - foreign.unflushed.connection_events;
+  unflushed_.usage_events -= before.usage_events - foreign.unflushed.usage_events;
 }
 
 std::optional<Volume> Drainer::unflushed() const {

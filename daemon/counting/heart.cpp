@@ -26,11 +26,12 @@ bool make_mark(const std::string& path) {
 }  // namespace
 
 Heart::Heart(asio::any_io_executor executor, Options options, db::PgStore& store, Flusher& flusher, Drainer& drainer,
-             DiskThread& disk, metrics::ReportMetrics& metrics)
+             PeriodWitness& witness, DiskThread& disk, metrics::ReportMetrics& metrics)
     : options_(std::move(options)),
       store_(store),
       flusher_(flusher),
       drainer_(drainer),
+      witness_(witness),
       disk_(disk),
       metrics_(metrics),
       waker_(std::move(executor)),
@@ -70,6 +71,7 @@ asio::awaitable<void> Heart::beat() {
   beat.unflushed_known = of_the_dead.has_value();
   beat.unflushed_requests = unflushed.requests;
   beat.unflushed_connection_events = unflushed.connection_events;
+  beat.unflushed_usage_events = unflushed.usage_events;
   const auto answer = co_await store_.heartbeat(std::move(beat));
   connected_ = static_cast<bool>(answer);
   if (!answer) co_return;
@@ -80,6 +82,11 @@ asio::awaitable<void> Heart::beat() {
   // Its row may have been made with that of its first stream.
   // Captures nothing that needs a destructor: GCC 12 destroys a temporary closure in a co_await twice.
   if (!registered_) registered_ = co_await disk_.run([this] { return make_mark(options_.registered_mark); });
+  const bool changed = co_await witness_.hear(answer->clock.cluster_id, answer->clock.period);
+  if (changed && witness_.agrees()) {
+    flusher_.urge();
+    drainer_.urge();
+  }
   // Only a cycle that starts from here on has a cut behind everything that was acknowledged before that time.
   if (!mark_) mark_ = Mark{answer->clock.database_time_us, flusher_.cycles_started() + 1};
   metrics_.set_period(answer->clock.period);
@@ -119,7 +126,7 @@ asio::awaitable<void> Heart::close_if_due(const db::ClockRow& clock) {
   const std::int64_t length_us = clock.period_seconds.value_or(0) * 1'000'000;
   if (length_us == 0 || clock.database_time_us < clock.opened_at_us + length_us) co_return;
   // The database lost periods: nothing is closed in it before an operator has looked (accounting.md 13).
-  if (flusher_.alarm() == tracker::StreamFlush::Alarm::clock_back) co_return;
+  if (!witness_.agrees() || flusher_.alarm() == tracker::StreamFlush::Alarm::clock_back) co_return;
   const auto closed = co_await store_.close_if_due();
   if (!closed) {
     metrics_.report(metrics::ReportResult::failed);

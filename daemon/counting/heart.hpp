@@ -24,11 +24,13 @@ class Heart {
   };
 
   Heart(boost::asio::any_io_executor executor, Options options, db::PgStore& store, Flusher& flusher, Drainer& drainer,
-        DiskThread& disk, metrics::ReportMetrics& metrics);
+        PeriodWitness& witness, DiskThread& disk, metrics::ReportMetrics& metrics);
 
   boost::asio::awaitable<void> run();
   void urge() { waker_.wake(); }
   void stop();
+  /// Grows while `run` goes round. Thread-safe.
+  std::uint64_t rounds() const { return waker_.waits(); }
 
   /// Called with the version of the rights after each heartbeat.
   void on_rights(std::function<void(std::int64_t version)> handler) { on_rights_ = std::move(handler); }
@@ -49,6 +51,7 @@ class Heart {
   db::PgStore& store_;
   Flusher& flusher_;
   Drainer& drainer_;
+  PeriodWitness& witness_;
   DiskThread& disk_;
   metrics::ReportMetrics& metrics_;
   Waker waker_;

@@ -27,11 +27,12 @@ StreamDriver::StreamDriver(const CountingParts& parts, tracker::JournalReader& r
     : parts_(parts), reader_(reader), waker_(waker), random_(tracker::Uuid::random().low()) {}
 
 asio::awaitable<bool> StreamDriver::drive(StreamFlush& flush, const Announce& announce, const bool& stopping) {
+  if (!parts_.witness.agrees()) co_return false;
   const Traffic::Guard moving(parts_.traffic);
   while (true) {
     const Action action = flush.next();
     if (action.what == StreamFlush::Do::nothing) co_return true;
-    if (action.what == StreamFlush::Do::halt) co_return false;
+    if (action.what == StreamFlush::Do::halt || !parts_.witness.agrees()) co_return false;
     const Errc failure = co_await step(flush, announce, action);
     if (stopping && failure != kDone) co_return false;
     // A batch that is refused is split, and not sent again as it was; any other statement would be.
@@ -127,6 +128,8 @@ void StreamDriver::count_refused(const tracker::FlushBatch& batch, const tracker
     connections -= batch.effects[number].connections.size();
   }
   metrics::IngestMetrics& ingest = parts_.ingest_metrics;
+  ingest.duplicates(ingest.counting_thread(), metrics::EventKind::usage,
+                    batch.usage_events - answer.fresh_usage_events);
   ingest.duplicates(ingest.counting_thread(), metrics::EventKind::boundary, repeats);
   ingest.duplicates(ingest.counting_thread(), metrics::EventKind::connection, connections);
   ingest.key_conflicts(ingest.counting_thread(), answer.conflicts);

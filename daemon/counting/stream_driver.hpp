@@ -3,6 +3,7 @@
 #include <random>
 
 #include "daemon/counting/disk_thread.hpp"
+#include "daemon/counting/period_witness.hpp"
 #include "daemon/counting/volume.hpp"
 #include "daemon/counting/waker.hpp"
 #include "journal/directory.hpp"
@@ -24,6 +25,7 @@ struct CountingParts {
   metrics::IngestMetrics& ingest_metrics;
   metrics::LedgerMetrics& ledger_metrics;
   Traffic& traffic;
+  PeriodWitness& witness;
   std::string replica_id;
 };
 
@@ -41,7 +43,7 @@ class StreamDriver {
   using OnApplied = std::function<void(const tracker::StreamId&, const Volume&)>;
   void on_applied(OnApplied handler) { on_applied_ = std::move(handler); }
 
-  /// `stopping` is looked at between steps. True: it is up to date.
+  /// `stopping` is looked at between steps. True: it is up to date. Does nothing while the periods are in doubt.
   boost::asio::awaitable<bool> drive(tracker::StreamFlush& flush, const Announce& announce, const bool& stopping);
 
  private:

@@ -18,6 +18,7 @@ constexpr std::chrono::milliseconds kShortestPause = 1s;
 constexpr int kChunksARound = 200;
 // Whoever changes a right waits for one chunk at most.
 constexpr std::int64_t kTokensAChunk = 500;
+constexpr std::int64_t kPeriodsARound = 50;
 
 std::chrono::seconds whole(std::chrono::milliseconds time) {
   return std::chrono::ceil<std::chrono::seconds>(time);
@@ -25,9 +26,11 @@ std::chrono::seconds whole(std::chrono::milliseconds time) {
 
 }  // namespace
 
-Upkeep::Upkeep(asio::any_io_executor executor, db::PgStore& store, db::TokenStore& tokens, const Retention& retention)
+Upkeep::Upkeep(asio::any_io_executor executor, db::PgStore& store, db::TokenStore& tokens, db::UsageHistory& history,
+               const Retention& retention)
     : store_(store),
       tokens_(tokens),
+      history_(history),
       retention_(retention),
       every_(std::clamp(std::min(retention.keys, retention.ids) / 10, kShortestPause, kLongestPause)),
       waker_(std::move(executor)) {}
@@ -60,8 +63,12 @@ asio::awaitable<void> Upkeep::remove_keys() {
 }
 
 asio::awaitable<void> Upkeep::remove_ids() {
-  const auto gone = co_await store_.expire_ids(whole(retention_.ids));
-  if (gone && *gone > 0) log::info("removed the ids of closed periods past their retention", {{"periods", *gone}});
+  std::int64_t periods = 0;
+  for (; periods < kPeriodsARound && !stopping_; ++periods) {
+    const auto gone = co_await history_.retire_ids(whole(retention_.ids));
+    if (!gone || !*gone) break;
+  }
+  if (periods > 0) log::info("removed the ids of closed periods past their retention", {{"periods", periods}});
 }
 
 asio::awaitable<void> Upkeep::remove_reports() {

@@ -4,6 +4,7 @@
 #include "daemon/counting/waker.hpp"
 #include "db/pg_store.hpp"
 #include "db/token_store.hpp"
+#include "db/usage_history.hpp"
 
 namespace tally::daemon {
 
@@ -21,10 +22,13 @@ class Upkeep {
     std::chrono::milliseconds streams{};  ///< longer than any replica keeps journals
     std::chrono::milliseconds tokens{};   ///< of their end; 0: for ever
   };
-  Upkeep(boost::asio::any_io_executor executor, db::PgStore& store, db::TokenStore& tokens, const Retention& retention);
+  Upkeep(boost::asio::any_io_executor executor, db::PgStore& store, db::TokenStore& tokens, db::UsageHistory& history,
+         const Retention& retention);
 
   boost::asio::awaitable<void> run();
   void stop();
+  /// Grows while `run` goes round. Thread-safe.
+  std::uint64_t rounds() const { return waker_.waits(); }
 
  private:
   boost::asio::awaitable<void> remove_keys();
@@ -35,6 +39,7 @@ class Upkeep {
 
   db::PgStore& store_;
   db::TokenStore& tokens_;
+  db::UsageHistory& history_;
   Retention retention_;
   std::chrono::milliseconds every_;
   Waker waker_;

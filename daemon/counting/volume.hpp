@@ -12,10 +12,12 @@ struct Volume {
   tracker::Sum requests = 0;            ///< allowed + denied
   std::uint64_t events = 0;             ///< of all kinds
   std::uint64_t connection_events = 0;  ///< of them
+  std::uint64_t usage_events = 0;       ///< of them
   Volume& operator+=(const Volume& other) {
     requests += other.requests;
     events += other.events;
     connection_events += other.connection_events;
+    usage_events += other.usage_events;
     return *this;
   }
   /// Never below nothing: what somebody else brought in may have been taken off already.
@@ -23,6 +25,7 @@ struct Volume {
     requests -= requests < other.requests ? requests : other.requests;
     events -= events < other.events ? events : other.events;
     connection_events -= connection_events < other.connection_events ? connection_events : other.connection_events;
+    usage_events -= usage_events < other.usage_events ? usage_events : other.usage_events;
     return *this;
   }
 };
@@ -35,7 +38,8 @@ struct OwnShare {
 };
 
 inline Volume volume_of(const tracker::FlushBatch& batch) {
-  return {tracker::all_requests(batch), batch.increments + batch.connection_events, batch.connection_events};
+  return {tracker::all_requests(batch), batch.increments + batch.connection_events + batch.usage_events,
+          batch.connection_events, batch.usage_events};
 }
 
 /// Whether anything is on its way into the store, so that who reads both sides knows whether they belong together.

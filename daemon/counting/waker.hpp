@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -7,7 +8,7 @@
 
 namespace tally::daemon {
 
-/// A wait that can be cut short, also before it began. One waiter; all calls on one executor.
+/// A wait that can be cut short, also before it began. One waiter; all calls but `waits` on one executor.
 class Waker {
  public:
   explicit Waker(boost::asio::any_io_executor executor) : timer_(std::move(executor)) {}
@@ -19,6 +20,7 @@ class Waker {
 
   /// Until `wake` or the end of `longest`.
   boost::asio::awaitable<void> wait(std::chrono::milliseconds longest) {
+    waits_.fetch_add(1, std::memory_order_relaxed);
     if (!woken_) {
       timer_.expires_after(longest);
       boost::system::error_code ignored;
@@ -27,9 +29,13 @@ class Waker {
     woken_ = false;
   }
 
+  /// How often it was waited here: a loop that waits once a round is alive while this grows. Thread-safe.
+  std::uint64_t waits() const { return waits_.load(std::memory_order_relaxed); }
+
  private:
   boost::asio::steady_timer timer_;
   bool woken_ = false;
+  std::atomic<std::uint64_t> waits_{0};
 };
 
 }  // namespace tally::daemon

@@ -32,6 +32,7 @@ Watch::Watch(asio::any_io_executor executor, db::PgStore& store, const Flusher& 
 asio::awaitable<void> Watch::run() {
   for (int turn = 0; !stopping_; ++turn) {
     look_at_own();
+    if (on_turn_) on_turn_();
     if (turn % kSilenceEvery == 0) co_await look_for_silence();
     if (!stopping_ && turn % kLedgerEvery == 0) co_await read_ledger();
     if (!stopping_) co_await waker_.wait(kEvery);
@@ -61,9 +62,11 @@ std::string Watch::stuck_streams() const {
 void Watch::look_at_own() {
   Volume waiting = flusher_.unflushed();
   if (const auto of_the_dead = drainer_.unflushed()) waiting += *of_the_dead;
-  ingest_metrics_.set_pending(metrics::EventKind::boundary,
-                              waiting.events - std::min(waiting.events, waiting.connection_events));
+  ingest_metrics_.set_pending(
+      metrics::EventKind::boundary,
+      waiting.events - std::min(waiting.events, waiting.connection_events + waiting.usage_events));
   ingest_metrics_.set_pending(metrics::EventKind::connection, waiting.connection_events);
+  ingest_metrics_.set_pending(metrics::EventKind::usage, waiting.usage_events);
 
   std::string text;
   if (flusher_.alarm() != tracker::StreamFlush::Alarm::none)

@@ -21,6 +21,10 @@ class Watch {
 
   boost::asio::awaitable<void> run();
   void stop();
+  /// Called about every second.
+  void on_turn(std::function<void()> handler) { on_turn_ = std::move(handler); }
+  /// Grows while `run` goes round. Thread-safe.
+  std::uint64_t rounds() const { return waker_.waits(); }
 
   /// For /readyz: empty, or a sentence. Thread-safe.
   std::string silent_replicas() const;
@@ -37,6 +41,7 @@ class Watch {
   const Drainer& drainer_;
   metrics::LedgerMetrics& metrics_;
   metrics::IngestMetrics& ingest_metrics_;
+  std::function<void()> on_turn_;
   Waker waker_;
   bool stopping_ = false;
   bool balanced_ = true;

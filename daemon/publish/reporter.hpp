@@ -36,6 +36,8 @@ class Reporter {
   boost::asio::awaitable<void> run();
   /// Ends the request in progress too; whoever comes next sends it again.
   void stop();
+  /// Grows while `run` goes round. Thread-safe.
+  std::uint64_t rounds() const { return waker_.waits(); }
   /// From the next request on.
   void use(CredentialFiles files) { replaced_ = std::move(files); }
 

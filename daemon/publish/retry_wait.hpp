@@ -15,4 +15,10 @@ std::chrono::milliseconds retry_wait(std::int64_t attempts, double random,
 /// What a peer sent, as it may stand in a log line or a row: one line of printable ASCII, not long.
 std::string excerpt(std::string_view text);
 
+/// For those who need no token to ask: without the collector's words, hosts and files, which the log has.
+inline std::string in_short(std::string_view error) {
+  if (!error.starts_with("answered ")) return "no answer; the log says why";
+  return std::string(error.substr(0, error.find(':')));
+}
+
 }  // namespace tally::daemon

@@ -45,7 +45,7 @@ bool takes_settings(const CLI::App& command) {
 
 void add_command(std::string& out, const CLI::App& command, const std::string& path) {
   const auto children = command.get_subcommands([](const CLI::App*) { return true; });
-  if (children.empty()) {
+  if (children.empty() || command.get_require_subcommand_min() == 0) {
     out += ".SS " + roff(path) + "\n" + sentence(command.get_description());
     for (const CLI::Option* option : command.get_options()) {
       if (option->get_group() == "Settings" || option->check_lname("help")) continue;

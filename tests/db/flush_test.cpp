@@ -113,7 +113,7 @@ TEST(Flush, WritesNoRowOfIdsWhereThereAreNone) {
   EXPECT_EQ(db.database.query("SELECT count(*) FROM boundary_usage_ids"), "0");
 }
 
-TEST(Flush, CountsLateIncrementsByTheOpeningOfThePeriod) {
+TEST(Flush, CountsLateIncrementsByTheOpeningOfThePeriod_UP12) {
   Counting db;
   const std::int64_t opened = db.store.run(db.store->clock()).value().opened_at_us / 1'000'000;
   FlushBatch made = batch(db.one, 0, 7);

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "db/usage_history.hpp"
 #include "tests/db/batches.hpp"
 
 namespace tally::db {
@@ -310,24 +311,6 @@ TEST(GiveUpStream, GivesUpAReplicaWithItsLastOpenStream) {
   EXPECT_EQ(db.store.run(db.store->streams()).value().size(), 2u);
 }
 
-TEST(ExpireIds, PurgesRowsOfOldReportsAndTheLedgerStillBalances) {
-  Counting db;
-  FlushBatch made = batch(db.one, 0, 1, 5);
-  made.workspaces = {id(1)};
-  ASSERT_TRUE(db.flush(made).value().applied);
-  const Report report = db.close();
-  EXPECT_EQ(db.store.run(db.store->expire_ids(std::chrono::hours(1))).value(), 0);
-  db.database.query("UPDATE boundary_usage_reports SET ended_at = now() - interval '2 h'");
-  EXPECT_EQ(db.store.run(db.store->expire_ids(std::chrono::hours(1))).value(), 1);
-  EXPECT_EQ(db.store.run(db.store->expire_ids(std::chrono::hours(1))).value(), 0);
-  EXPECT_EQ(db.database.query("SELECT count(*) FROM boundary_usage_ids"), "0");
-  EXPECT_EQ(db.store.run(db.store->report(1)).value().unique_workspaces, 1);
-  EXPECT_TRUE(db.balanced());
-  const Verification verification = db.store.run(db.store->verify()).value();
-  EXPECT_EQ(verification.checked, 0);
-  EXPECT_EQ(verification.not_covered, 1);
-}
-
 TEST(ExpireReports, CarriesWhatTheySaidSoThatTheLedgerStillBalances) {
   Counting db;
   FlushBatch made = batch(db.one, 0, 1, 5);
@@ -367,7 +350,8 @@ TEST(ExpireStreams, CarriesWhatEndedStreamsBroughtOnceTheirPeriodsAreGone) {
   db.database.query("UPDATE streams SET updated_at = now() - interval '2 h'");
   EXPECT_EQ(expire(), 0) << "verify still needs to know whose rows those are";
   db.database.query("UPDATE boundary_usage_reports SET ended_at = now() - interval '2 h'");
-  ASSERT_EQ(db.store.run(db.store->expire_ids(std::chrono::hours(1))).value(), 1);
+  UsageHistory history(db.store.pool());
+  ASSERT_TRUE(db.store.run(history.retire_ids(std::chrono::hours(1))).value());
   db.database.query("UPDATE streams SET state = 0");
   EXPECT_EQ(expire(), 0) << "an open one stays, however old (M13)";
   db.database.query("UPDATE streams SET state = 1");

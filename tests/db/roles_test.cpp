@@ -5,7 +5,10 @@
 
 #include "db/connection_log.hpp"
 #include "db/migrations.hpp"
+#include "db/report_delivery.hpp"
 #include "db/token_store.hpp"
+#include "db/usage_events.hpp"
+#include "db/usage_history.hpp"
 #include "tests/db/batches.hpp"
 #include "tests/support/connections.hpp"
 
@@ -47,6 +50,8 @@ TEST(Roles, LetTheDaemonDoAllItsWorkWithoutDdl) {
   tracker::FlushBatch made = batch(stream, 0, 1, 5);
   made.workspaces = {id(2)};
   made.effects = {effect(id(3), 1, {id(4)})};
+  made.usage = {{"event", "dc_managed_agents_v1", "{}", std::nullopt, true}};
+  made.usage_events = 1;
   EXPECT_TRUE(store.run(store->flush(made)).value().applied);
   EXPECT_TRUE(store.run(store->set_aside(batch(stream, 1, 2), "raw", "why")).value());
   EXPECT_TRUE(store.run(store->heartbeat({.replica_id = "replica-1"})).value().known);
@@ -58,7 +63,17 @@ TEST(Roles, LetTheDaemonDoAllItsWorkWithoutDdl) {
   EXPECT_TRUE(store.run(store->ledger()).value().balanced);
   EXPECT_TRUE(store.run(store->verify()).value().mismatches.empty());
   EXPECT_TRUE(store.run(store->expire_keys(std::chrono::hours(1))));
-  EXPECT_TRUE(store.run(store->expire_ids(std::chrono::hours(1))));
+  UsageHistory history(store.pool());
+  EXPECT_TRUE(store.run(history.retire_ids(std::chrono::seconds(0))).value());
+  EXPECT_TRUE(store.run(history.read(0, 4'000'000'000'000'000, HistoryStep::day)));
+  ReportDelivery delivery(store.pool());
+  EXPECT_TRUE(store.run(delivery.lease("replica-1", std::chrono::seconds(15))).value());
+  EXPECT_TRUE(store.run(delivery.delivered(1)).value());
+  UsageEvents events(store.pool());
+  EXPECT_EQ(store.run(events.lease({"replica-1", std::chrono::seconds(15)})).value().size(), 1u);
+  EXPECT_TRUE(store.run(events.sweep(std::chrono::seconds(1))));
+  EXPECT_TRUE(store.run(events.requeue({"event"}, std::nullopt, "test")));
+  EXPECT_TRUE(store.run(events.expire(std::chrono::seconds(0))));
   tracker::FlushBatch connections = batch(stream, 2, 3, 0);
   connections.connections = {to_entry(test::connection_event(1, tracker::ConnectionStatus::connected, 10))};
   connections.connection_events = 1;

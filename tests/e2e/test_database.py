@@ -4,8 +4,9 @@ import subprocess
 import threading
 import unittest
 
-from harness.books import Traffic
+from harness.books import Figures, Traffic
 from harness.case import Case
+from harness.daemon import run_tallyd
 from harness.disk import MIB, fill_up, mount_small
 from harness.postgres import Postgres, free_port
 from harness.proxy import CutProxy, Mode
@@ -166,6 +167,50 @@ class DatabaseLosesCommits(Case):
         books.send(client, self.events("after").shared(5))
         self.assert_exact(client, books, seconds=60)
         self.assertEqual(daemon.metrics()[self.LOST], 0)
+
+
+class DatabaseLosesPeriods(Case):
+    """accounting.md 13: a database that came back in a period whose report was given out already."""
+
+    def test_S13_nothing_is_flushed_into_it_even_after_a_restart_until_it_has_a_new_cluster_id(self):
+        url = self.database()
+        daemon, token, books = self.replica(url), self.token(url), self.books()
+        client = daemon.client(token)
+        books.send(client, self.events(1).shared(5))
+        self.settle(client)
+        dump = self.postgres.dump(self.database_name)
+        for turn in range(2):
+            books.send(client, self.events(f"lost{turn}").shared(5))
+            self.settle(client)
+            self.close(client)
+        known = self.period(client)
+        eventually(lambda: (daemon.state_dir / "period").read_text().split()[1] == str(known), "the replica remembers the period")
+        daemon.stop()
+        self.postgres.restore(self.database_name, dump)
+        daemon.start()
+        client = daemon.client(token)
+        self.assertEqual(books.send(client, self.events("after").shared(5)).status, 202, "ingest goes on")
+        check = eventually(lambda: self.failing(daemon, "periods"), "the operator is told")
+        self.assertIn(f"rebase --next-period {known + 1}", check["detail"])
+        self.assertTrue(any("lost periods" in str(entry.get("msg")) and entry.get("level") == "error" for entry in daemon.entries()))
+        self.assertEqual(daemon.metrics()['tallyd_flushes_total{result="applied"}'], 0)
+        told = run_tallyd("rebase", "--next-period", str(known + 1), "--database-url", url)
+        self.assertEqual(told.returncode, 0, told.stderr)
+        self.settle(client, 60)
+        # A part of it is in the report of the period that rebase closed.
+        everything = lambda: sum(map(Figures.of, self.reports(client)), Figures.of(self.summary(client)))  # noqa: E731
+        eventually(lambda: not books.sum_difference(everything()), lambda: books.sum_difference(everything()), 60)
+        self.assertEqual(self.period(client), known + 1)
+        self.assertIsNone(self.failing(daemon, "periods"))
+        self.assertTrue(client.get("/api/v1/ledger").json["balanced"])
+
+    def period(self, client):
+        return self.summary(client)["period"]
+
+    @staticmethod
+    def failing(daemon, name):
+        checks = daemon.client().get("/readyz").json["checks"]
+        return next((check for check in checks if check["name"] == name and not check["ok"]), None)
 
 
 class CutConnections(Case):

@@ -31,6 +31,7 @@ MUTANTS = {
     "M5": ("nothing is acknowledged before its sync", "journal_test", "PowerLoss.AtAnyCallLosesNoAcknowledgedRecord"),
     "M6": ("a process never appends to the stream of another", "e2e", "test_crashes.TwoProcesses.test_fault_18_a_cloned_state_directory_is_drained_once_in_total"),
     "M7": ("a close of unknown outcome is repeated for the same period", "tracker_test", "PeriodClose.AfterALostAnswerRepeatsTheSamePeriodAndRequest"),
+    "M8": ("a report counts as delivered once it was accepted, not before", "e2e", "test_reports_delivered.ReportDelivery.test_every_way_of_failing_ends_in_one_accepted_report_fault_23"),
     "M9": ("ids are left out only under a guard", "tracker_test", "StreamFlush.SendsTheFirstBatchOfAnEpochWithoutGuardAndTheNextUnderIt"),
     "M9.sql": ("the guard's period is compared with the clock", "db_test", "Flush.TellsAGuardRefusalByTheClock"),
     "M12": ("a stream is drained only under its own lock", "journal_test", "RealDirectory.OfADeadProcessIsTakenOverWithItsStream"),
@@ -78,6 +79,9 @@ MUTANTS = {
     "S10.row-end": ("a row keeps its latest disconnect", "db_test", "ConnectionRows.AreWhatTheMemoryJoinsWhateverTheOrderTheGroupingAndTheRepeats"),
     "S10.row-first": ("a row knows its earliest event", "db_test", "ConnectionRows.AreWhatTheMemoryJoinsWhateverTheOrderTheGroupingAndTheRepeats"),
     "S10.said": ("what several events said is the earliest's", "tracker_test", "ConnectionJoin.LosesNothingThatEitherEventSaid"),
+    "S11.fence": ("whoever settles an event names the attempt that it leased", "db_test", "UsageOutbox.ADeadHoldersEventsGoToAnotherWhenItsLeaseHasRunOut_UP01"),
+    "S11.unknown": ("what is unknown for too long is not sent again", "db_test", "UsageOutbox.LeasesNothingThatIsPastItsWindow_UP03"),
+    "S13.witness": ("and is known for one after a restart too", "e2e", "test_database.DatabaseLosesPeriods"),
     "S13.clock": ("a clock below the highest known stops the flush", "tracker_test", "StreamFlush.StopsWhenTheClockRunsBackwards"),
 }
 # Prohibitions that no line of code could be taken out of: there is nothing that does the forbidden.
