@@ -15,7 +15,7 @@ class Search {
   Search(const ConnectionPageRequest& request, const ResolvedFilter& resolved, Params& params)
       : filter_(request.filter), only_some_(!request.entries.empty()), params_(params) {
     restrict_organizations(request.rights, resolved);
-    if (!filter_.types.empty()) one_or_each("type", "text", resolved.types, "t", has_organizations_ || only_ongoing());
+    if (!filter_.types.empty()) one_or_each("type", "text", resolved.types, "t", only_ongoing());
     if (wants_owner(filter_)) ids("workspace_owner_id", resolved.owners);
     if (wants_user(filter_)) ids("user_id", resolved.users);
     if (!request.entries.empty()) add("c.entry = ANY (" + values(request.entries) + ")");
@@ -93,8 +93,7 @@ class Search {
       return;
     }
     if (rights.all && !asked) return;
-    has_organizations_ = true;
-    const bool only_compare = !filter_.types.empty() || only_ongoing();
+    const bool only_compare = only_ongoing();
     const auto& list = asked ? resolved.organizations : rights.organizations;
     if (asked && !rights.all)
       one_or_each("organization_id", "uuid", shared(list, rights.organizations), "o", only_compare);
@@ -169,7 +168,6 @@ class Search {
   Params& params_;
   std::vector<std::string> conditions_;
   std::vector<std::string> lists_;
-  bool has_organizations_ = false;
 };
 
 constexpr const char* kShown = R"sql(

@@ -26,7 +26,6 @@ bool matches_nothing(const ConnectionPageRequest& request, const ResolvedFilter&
 ///
 /// Its cost must not hang on what is in the table. So every organization of a list, or every type, is looked up by
 /// itself, newest first, and the few that come out of each are put in order: the planner would otherwise read the whole
-/// log from its newest end when it expects to meet them soon and is wrong. Both together are left to it: it knows how
-/// rare a type is.
+/// log from its newest end when it expects to meet them soon and is wrong.
 ConnectionStatement page_statement(const ConnectionPageRequest& request, const ResolvedFilter& resolved);
 }  // namespace tally::db::detail

@@ -42,14 +42,16 @@ CREATE TABLE tallyd.connection_logs (
         autovacuum_analyze_scale_factor = 0.02);
 
 -- Newest first within each thing that people ask for: a page is the first few entries of one of them. Each costs every
--- event some microseconds, so there is none for pairs; but organization, type and state can be compared in each other's
--- index, without the row. A connection is found by its entry, which begins with a digest of it.
+-- event some microseconds, so there is one pair only: a type within an organization may be rare where each is not.
+-- Elsewhere what else is asked for can be compared in the index, without the row. A connection is found by its entry,
+-- which begins with a digest of it.
 CREATE INDEX connection_logs_at ON tallyd.connection_logs (at, entry) INCLUDE (state);
-CREATE INDEX connection_logs_organization ON tallyd.connection_logs (organization_id, at, entry) INCLUDE (type, state);
-CREATE INDEX connection_logs_owner ON tallyd.connection_logs (workspace_owner_id, at, entry);
-CREATE INDEX connection_logs_workspace ON tallyd.connection_logs (workspace_id, at, entry);
-CREATE INDEX connection_logs_user ON tallyd.connection_logs (user_id, at, entry) WHERE user_id IS NOT NULL;
-CREATE INDEX connection_logs_type ON tallyd.connection_logs (type, at, entry) INCLUDE (organization_id, state);
+CREATE INDEX connection_logs_organization ON tallyd.connection_logs (organization_id, at, entry) INCLUDE (state);
+CREATE INDEX connection_logs_organization_type ON tallyd.connection_logs (organization_id, type, at, entry) INCLUDE (state);
+CREATE INDEX connection_logs_owner ON tallyd.connection_logs (workspace_owner_id, at, entry) INCLUDE (organization_id, type, state);
+CREATE INDEX connection_logs_workspace ON tallyd.connection_logs (workspace_id, at, entry) INCLUDE (organization_id, type, state);
+CREATE INDEX connection_logs_user ON tallyd.connection_logs (user_id, at, entry) INCLUDE (organization_id, type, state) WHERE user_id IS NOT NULL;
+CREATE INDEX connection_logs_type ON tallyd.connection_logs (type, at, entry) INCLUDE (state);
 -- What is ongoing is little beside the rest: whoever asks for some of it may read all of it.
 CREATE INDEX connection_logs_ongoing ON tallyd.connection_logs (at, entry) INCLUDE (organization_id, type) WHERE state = 1;
 

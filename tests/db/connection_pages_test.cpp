@@ -118,12 +118,14 @@ TEST(ConnectionPages, ReadTheFirstEntriesOfAnIndexWhateverTheRole) {
   ConnectionPageRequest all;
   all.rights = ConnectionRights::everything();
   all.count_cap = 2000;
-  ConnectionPageRequest one = all, fifty = all, typed = all, ongoing = all, owned = all;
+  ConnectionPageRequest one = all, fifty = all, typed = all, ongoing = all, owned = all, typed_of_fifty = all;
   one.rights = ConnectionRights::of(Asked::organizations({db.organization(1)}));
   std::vector<Uuid> organizations;
   for (int n = 0; n < 50; ++n) organizations.push_back(db.organization(n));
   fifty.rights = ConnectionRights::of(Asked::organizations(organizations));
   typed.filter.types = {"ssh"};
+  typed_of_fifty.rights = fifty.rights;
+  typed_of_fifty.filter.types = {"ssh"};
   ongoing.filter.status = ConnectionFilter::Status::ongoing;
   owned.filter.workspace_owner = "ada";
   detail::ResolvedFilter resolved;
@@ -132,9 +134,13 @@ TEST(ConnectionPages, ReadTheFirstEntriesOfAnIndexWhateverTheRole) {
   const struct {
     const ConnectionPageRequest& request;
     const char* index;
-  } cases[] = {
-      {all, "connection_logs_at"},     {one, "connection_logs_organization"}, {fifty, "connection_logs_organization"},
-      {typed, "connection_logs_type"}, {ongoing, "connection_logs_"},         {owned, "connection_logs_owner"}};
+  } cases[] = {{all, "connection_logs_at"},
+               {one, "connection_logs_organization"},
+               {fifty, "connection_logs_organization"},
+               {typed, "connection_logs_type"},
+               {ongoing, "connection_logs_"},
+               {typed_of_fifty, "connection_logs_organization_type"},
+               {owned, "connection_logs_owner"}};
   for (const auto& [request, index] : cases) {
     const std::string plans = db.plans(request, resolved);
     EXPECT_NE(plans.find(index), std::string::npos) << plans;
