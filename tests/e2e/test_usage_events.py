@@ -357,12 +357,13 @@ class Publishing(UsageCase):
 
 
 class PublishingFromSeveralReplicas(UsageCase):
-    def test_three_replicas_a_failing_collector_and_two_kills_take_each_event_once_by_id(self):
+    def test_three_replicas_a_collector_that_fails_in_every_way_and_two_kills_take_each_event_once_by_id_fault_23(self):
         collector, url = self.collector(), self.database()
         daemons = [self.publisher(url, collector, name) for name in "abc"]
         self.tokens(url)
-        kinds = ["fail", "reset", "accept_then_reset", "busy", "truncated", "not_json", "partial", "accept_then_stall", "accept", "accept", "accept", "repeat"]
-        collector.control(next=[self.random.choice(kinds) for _ in range(16)])
+        kinds = ["fail", "unavailable", "busy", "redirect", "reset", "accept_then_reset", "not_json", "truncated", "huge", "partial", "strangers", "repeat", "stall",
+                 "accept_then_stall", "reject_temporarily", "accept", "accept"]
+        collector.control(next=self.random.sample(kinds, len(kinds)))
         ids = []
         for turn in range(12):
             for daemon in daemons:
@@ -371,7 +372,13 @@ class PublishingFromSeveralReplicas(UsageCase):
                 victim = daemons[turn % 3]
                 victim.kill()
                 victim.start()
-        self.await_statuses(120, published=900)
+
+        def every_way_was_met():
+            ids.extend(self.send(daemons[len(ids) % 3], usage()))
+            return set(kinds) <= {request["mode"] for request in collector.received()["requests"]}
+
+        eventually(every_way_was_met, "the collector has failed in every way", 90)
+        self.await_statuses(120, published=len(ids))
         self.assert_each_taken(collector, ids)
 
     def test_a_replica_that_dies_while_it_sends_is_followed_within_its_lease_UP_01(self):
