@@ -126,7 +126,8 @@ class Bench:
     def reader(self, name, roles):
         id = str(uuid.uuid4())
         run_tallyd("user", "put", "--id", id, "--username", name, "--database-url", self.url)
-        self.sql(f"UPDATE tallyd.users SET roles = '{{{','.join(roles)}}}' WHERE id = '{id}'")
+        # With a new version, so that a replica that was quicker reads it again.
+        self.sql(f"WITH now AS (UPDATE tallyd.rights_version SET version = version + 1 RETURNING version) UPDATE tallyd.users u SET roles = '{{{','.join(roles)}}}', version = now.version FROM now WHERE u.id = '{id}'")
         return self.daemon.client(run_tallyd("token", "create", "--user", id, "--database-url", self.url).stdout.strip())
 
     def pages(self):
