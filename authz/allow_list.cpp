@@ -71,8 +71,8 @@ AllowList normalize(AllowList list) {
   AllowList result;
   for (AllowEntry& entry : list) {
     if (!result.empty() && result.back() == entry) continue;
-    const bool swallowed = entry.id != "*" && entry.type != "*" &&
-                           std::binary_search(whole_types.begin(), whole_types.end(), AllowEntry{entry.type, "*"});
+    const bool swallowed =
+        entry.id != "*" && std::binary_search(whole_types.begin(), whole_types.end(), AllowEntry{entry.type, "*"});
     if (!swallowed) result.push_back(std::move(entry));
   }
   return result;

@@ -38,7 +38,7 @@ class Question {
         action_(action),
         object_(object),
         org_(subject.find_org(object.org)),
-        owned_(detail::same_id(object.owner, subject.id)) {}
+        owned_(detail::same_id(object.owner, subject.hashed_id.text)) {}
 
   Reason ask_roles() const {
     return ask(subject_.role_site, subject_.role_user, &OrgLevels::role_org, &OrgLevels::role_member);

@@ -103,6 +103,28 @@ TEST(ADecision, SaysWhatSettledIt) {
   EXPECT_EQ(reason(banned, Action::create, mine), "org_negative");
 }
 
+// Ids are chosen by whoever writes a list, and the hash is no secret: it says where to look, never who is there.
+TEST(AnAccessList, TellsHoldersApartWhoseHashesAreTheSame) {
+  constexpr std::string_view kListed = "7910149";
+  constexpr std::string_view kTwin = "91dFKfLp";
+  ASSERT_EQ(hash_id(kListed), hash_id(kTwin));
+  const std::string_view read[] = {"read"};
+  Acl acl;
+  acl.set(kListed, read);
+  EXPECT_TRUE(acl.grants(kListed, Action::read));
+  EXPECT_FALSE(acl.grants(kTwin, Action::read));
+  EXPECT_FALSE(acl.lists(kTwin, "read"));
+
+  const IdSet twins({std::string(kTwin)});
+  EXPECT_FALSE(twins.contains({hash_id(kListed), kListed}));
+  EXPECT_FALSE(acl.grants_any(twins, Action::read));
+  const std::string_view update[] = {"update"};
+  acl.set(kTwin, update);
+  EXPECT_FALSE(acl.grants(kTwin, Action::read));
+  EXPECT_TRUE(acl.grants(kTwin, Action::update));
+  EXPECT_TRUE(acl.grants(kListed, Action::read));
+}
+
 TEST(APrebuiltWorkspace, IsUpdatedAndDeletedByTemplateAdmins) {
   const PreparedSubject admin = with_roles({"member", "template-admin"});
   const PreparedSubject member = with_roles({"member", in_org("organization-member")});
@@ -119,6 +141,19 @@ TEST(APrebuiltWorkspace, IsUpdatedAndDeletedByTemplateAdmins) {
   for (const Action action : {Action::create, Action::start, Action::ssh}) {
     EXPECT_FALSE(decide_workspace_or_prebuilt(admin, action, prebuilt).allowed);
   }
+}
+
+// `prebuilt_workspace` has no action but these two; a `*` does not give it more.
+TEST(APrebuiltWorkspace, GivesNothingButUpdateAndDelete) {
+  Subject subject;
+  subject.id = kMe;
+  subject.roles.emplace().push_back({"r", {{}, {{"prebuilt_workspace", "*", false}}}, {}, {}});
+  subject.scope = expand_scope("coder:all").value();
+  const PreparedSubject all_of_prebuilt = prepare(subject).value();
+  const Object prebuilt{Type::workspace, {}, kPrebuildsUserId, kOrg};
+  EXPECT_TRUE(decide_workspace_or_prebuilt(all_of_prebuilt, Action::update, prebuilt).allowed);
+  EXPECT_FALSE(decide_workspace_or_prebuilt(all_of_prebuilt, Action::ssh, prebuilt).allowed);
+  EXPECT_FALSE(decide_workspace_or_prebuilt(all_of_prebuilt, Action::read, prebuilt).allowed);
 }
 
 TEST(APrebuiltWorkspace, IsNotAskedAgainAfterAnErrorNorByItsAccessList) {

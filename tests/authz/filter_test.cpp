@@ -49,6 +49,30 @@ TEST(AnSqlFilter, IsFalseForWhoSeesNone) {
   EXPECT_TRUE(sql({.roles = {"owner"}, .allow = {}}, Type::connection_log, "connection_logs").never());
 }
 
+TEST(AFilter, OfAnEmptyAllowListAdmitsNothingWhateverTheTable) {
+  EXPECT_TRUE(make_filter(prepared({.roles = {"owner"}, .allow = {}}), Action::read, Type::connection_log).never());
+  EXPECT_TRUE(make_filter(prepared({.roles = {"owner"}, .allow = {{"workspace", kMe}}}), Action::read, Type::template_)
+                  .never());
+}
+
+TEST(AFilter, HasNoConjunctionThatNoRowCouldPass) {
+  Subject subject;
+  subject.id = kMe;
+  subject.roles.emplace();
+  subject.roles->push_back(expand_role("organization-auditor:" + kOrg).value());
+  subject.roles->push_back(expand_role("organization-member:" + kOrg2).value());
+  subject.scope = expand_scope("coder:all").value();
+  subject.scope->role = {"elsewhere", {}, {}, {{kOrg2, {{{}, {{"connection_log", "read", false}}}, {}}}}};
+  const Filter filter = make_filter(prepare(subject).value(), Action::read, Type::connection_log);
+  ASSERT_FALSE(filter.never());  // an access list may still name the subject
+  for (const AllOf& all : filter.any_of) {
+    for (const Condition& condition : all) {
+      if (condition.kind != Condition::Kind::equals_any || condition.column != Column::org) continue;
+      EXPECT_EQ(condition.values, std::vector<std::string>{kOrg2});
+    }
+  }
+}
+
 TEST(AnSqlFilter, ComparesUuidsAsUuids) {
   const SqlCondition one = sql({.roles = {"organization-auditor:" + kOrg}}, Type::connection_log, "connection_logs");
   EXPECT_EQ(one.where, "organization_id = $1::uuid");
