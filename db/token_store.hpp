@@ -24,9 +24,11 @@ struct AgentBinding {
   friend bool operator==(const AgentBinding&, const AgentBinding&) = default;
 };
 
-struct Token {
+struct Token {     // what every request asks of one comes first
   std::string id;  ///< 10 characters of base62
   std::array<std::uint8_t, 32> secret_sha256{};
+  std::optional<std::int64_t> expires_at_us;
+  std::optional<std::int64_t> revoked_at_us;
   SubjectKind kind = SubjectKind::user;
   std::string system_subject;            ///< kind system: key of system_subjects.json
   std::optional<tracker::Uuid> user_id;  ///< kind user
@@ -36,8 +38,6 @@ struct Token {
   std::string name;
   std::string created_by;
   std::int64_t created_at_us = 0;  ///< set by the database
-  std::optional<std::int64_t> expires_at_us;
-  std::optional<std::int64_t> revoked_at_us;
   std::optional<std::int64_t> last_used_at_us;
   std::int64_t version = 0;  ///< rights version of its last change
 };

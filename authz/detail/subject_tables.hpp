@@ -68,21 +68,21 @@ class AllowIndex {
 template <class Value>
 using TextMap = boost::unordered_flat_map<std::string, Value, TextHash, SameText>;
 
-struct SubjectTables {
-  std::string id;
-  HashedId hashed_id;  ///< into `id`
-  IdSet groups;
-  std::vector<Votes> votes;
-  std::vector<OddVotes> odd;
+struct SubjectTables {  // what most decisions read comes first
+  HashedId hashed_id;   ///< into `id`
   Level role_site;
   Level role_user;
   Level scope_site;
   Level scope_user;
+  std::vector<Votes> votes;
+  AllowIndex allow;
+  std::vector<OddVotes> odd;
   TextMap<OrgLevels> orgs;  ///< the memberships
   OrgLevels best_org;       ///< each level's highest vote over all memberships, except for odd words
   bool odd_words_in_orgs = false;
   bool member_of_unnamed_org = false;  ///< some role lists an org with an empty id
-  AllowIndex allow;
+  std::string id;
+  IdSet groups;
 
   const OrgLevels* find_org(std::string_view org) const noexcept {
     if (org.empty() && !member_of_unnamed_org) return nullptr;

@@ -17,15 +17,15 @@ namespace tally::daemon {
 /// Who asks, made ready for decisions: what `http::Request::subject` holds. Immutable but for its rate.
 struct Caller {
   Caller(db::Token which, std::optional<db::User> who, authz::PreparedSubject prepared, authz::Scope narrowed)
-      : token(std::move(which)), user(std::move(who)), subject(std::move(prepared)), scope(std::move(narrowed)) {}
+      : subject(std::move(prepared)), token(std::move(which)), user(std::move(who)), scope(std::move(narrowed)) {}
 
-  db::Token token;
-  std::optional<db::User> user;  ///< of a user's token; nothing once the user is deleted
   authz::PreparedSubject subject;
-  /// What the token is good for, its own allow list included. Part of `subject` as well.
-  authz::Scope scope;
   /// Rate limit: until when the caller has used up its allowance (steady clock, ns).
   mutable std::atomic<std::int64_t> used_up_at_ns{0};
+  db::Token token;
+  std::optional<db::User> user;  ///< of a user's token; nothing once the user is deleted
+  /// What the token is good for, its own allow list included. Part of `subject` as well.
+  authz::Scope scope;
 
   ingest::KeySubject key_subject() const;
   /// For logs and audit lines: `system:boundary-usage-tracker`, `user:<id>`, `agent:<workspace>`.

@@ -2,6 +2,7 @@
 #include <array>
 #include <atomic>
 #include <boost/unordered/unordered_flat_map.hpp>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -77,18 +78,26 @@ class TokenBook {
   void keep(std::uint64_t learnt);
 
  private:
-  struct Entry {
-    db::Token token;
+  struct Entry {                           // what a check reads comes first
     std::shared_ptr<const Caller> caller;  ///< made at first use
     bool broken = false;                   ///< its rights do not expand
     bool listed = false;                   ///< in its shard's `prepared`
     bool needed = false;                   ///< asked for since the last look at it
     std::uint32_t noted = 0;               ///< the last interval of use in which it was listed as used
     std::uint64_t learnt = 0;              ///< 0: from the file
+    db::Token token;
   };
   struct IdHash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view id) const noexcept { return std::hash<std::string_view>{}(id); }
+    /// Ids are drawn at random by whoever makes a token, so their own bytes spread well enough.
+    std::size_t operator()(std::string_view id) const noexcept {
+      if (id.size() < sizeof(std::uint64_t)) return std::hash<std::string_view>{}(id);
+      std::uint64_t first, last;
+      std::memcpy(&first, id.data(), sizeof first);
+      std::memcpy(&last, id.data() + id.size() - sizeof last, sizeof last);
+      const std::uint64_t mixed = (first ^ (last << 23 | last >> 41)) * 0x9E3779B97F4A7C15;
+      return mixed ^ mixed >> 32;
+    }
   };
   struct Shard {
     std::mutex mutex;  ///< guards the rest
