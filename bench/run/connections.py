@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Targets 8, 11 and 12: connection batches beside a statement an event, pages of a long log, flushes while old entries are removed.
 
-usage: bench/run/connections.py BIN_DIRECTORY [--rows N] [--requests N] [--seconds S] [--plans FILE]
+usage: bench/run/connections.py BIN_DIRECTORY [--rows N] [--requests N] [--seconds S] [--plans FILE] [--keep DIRECTORY] [--only PART]
 """
 import argparse
 import json
+import math
 import os
 import pathlib
 import random
@@ -29,6 +30,7 @@ LOG, EVENTS = "/api/v1/connection-log", "/api/v1/connection-log/events"
 ORGANIZATIONS, OWNERS, WORKSPACES, USERS = 200, 5_000, 20_000, 5_000
 DAYS = 90
 BATCH = 1_000
+ROUNDS = 5
 
 # Skewed as the world is: the square of a random number makes a few organizations, owners and workspaces large.
 ROW = f"""
@@ -55,7 +57,7 @@ FILL = f"""
          decode(md5(i::text) || md5(i::text), 'hex')
     FROM (SELECT r.*, type IN ('workspace_app', 'port_forwarding') AS web FROM ({ROW}) r) q"""
 
-# What one statement takes, made beforehand: the arrays of `merge_connections_v1`.
+# What one statement takes, made beforehand: the arrays of `merge_connections_v1`. They come as they happen, a millisecond apart.
 STAGE = f"""
   CREATE TABLE staged_%(size)s AS
   SELECT g, array_agg(0) a1, array_agg(entry) a2, array_agg(entry) a3, array_agg(organization) a4, array_agg(owner) a5, array_agg(workspace) a6,
@@ -64,34 +66,64 @@ STAGE = f"""
          array_agg('10.0.0.1'::text) a17, array_agg(NULL::text) a18, array_agg(NULL::uuid) a19, array_agg(NULL::text) a20,
          array_agg(decode(md5(i::text) || md5(i::text), 'hex')) a21, array_agg(NULL::bytea) a22, array_agg(NULL::bytea) a23,
          array_agg(NULL::bytea) a24, array_agg(NULL::bytea) a25
-    FROM (SELECT r.*, (i - %(first)s) / %(size)s AS g FROM ({ROW % ("%(first)s", "%(last)s")}) r) q GROUP BY g"""
+    FROM (SELECT entry, organization, owner, workspace, type, now() + (i - %(first)s) * interval '1 ms' AS began, i, (i - %(first)s) / %(size)s AS g FROM ({ROW % ("%(first)s", "%(last)s")}) r) q GROUP BY g"""
 SEND = (
     "SELECT tallyd.merge_connections_v1(stream, {size}, '{{}}', 1, " + ", ".join(f"a{n}" for n in range(1, 26)) +
-    ") FROM staged_{size}, (SELECT gen_random_uuid() AS stream) s WHERE g = (SELECT nextval('taken') - 1);\n")
+    ") FROM staged_{size}, (SELECT gen_random_uuid() AS stream) s WHERE g = (SELECT nextval('taken_{size}') - 1);\n")
 
 
 def quantile(values, q):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(q * len(ordered)))]
+    """By nearest rank."""
+    return sorted(values)[max(math.ceil(q * len(values)), 1) - 1]
+
+
+def searched(logged):
+    """Of a logged plan the lines of `counted` and `page`: what is looked for. The rest puts names to what was found, the same way each time."""
+    plan, inside = [], None
+    for line in logged.splitlines():
+        line = line.strip("\t")
+        depth = len(line) - len(line.lstrip())
+        if line.lstrip().startswith("CTE ") and " Scan" not in line:
+            inside = depth
+        elif inside is not None and depth <= inside:
+            inside = None
+        if inside is not None and "Cache Mode" not in line:
+            line = re.sub(r"\(cost=\S+ rows=(\d+) width=\d+\) \(actual rows=(\d+) loops=(\d+)\)", r"(foreseen \1, actual rows=\2 loops=\3)", line[2:])
+            plan.append(re.sub(r"'[0-9a-f-]{36}'::uuid", "ID", re.sub(r"'?\{[0-9a-f,-]{74,}\}'?(::uuid\[\])?", "IDS", line)))
+    return plan
+
+
+def shape(plan):
+    """What two plans have in common that only differ in numbers."""
+    return "\n".join(re.sub(r"[0-9]+", "#", re.sub(r"'[^']*'::(timestamp with time zone|text)|\(foreseen.*", "", line)) for line in plan if not re.search(r"Buffers:|Heap Fetches|Hits:|Rows Removed", line))
 
 
 class Bench:
     def __init__(self, arguments):
         self.arguments = arguments
         # On a real disk: /tmp may be memory, and nothing is durable there.
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="tally-bench-", dir=os.environ.get("BENCH_DIR", "/var/tmp")))
+        self.kept = arguments.keep is not None
+        self.directory = pathlib.Path(arguments.keep or tempfile.mkdtemp(prefix="tally-bench-", dir=os.environ.get("BENCH_DIR", "/var/tmp")))
+        self.directory.mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o755)
+        filled = (self.directory / "filled").exists()
         self.postgres = Postgres(self.directory / "postgres").start(
             "fsync=on", "full_page_writes=on", "shared_buffers=512MB", "max_wal_size=8GB", "maintenance_work_mem=512MB", "random_page_cost=1.1",
             "session_preload_libraries=auto_explain", "autovacuum_naptime=15s")
-        self.postgres.create_database("bench")
+        if not filled:
+            self.postgres.sql("DROP DATABASE IF EXISTS bench")
+            self.postgres.create_database("bench")
         self.url = self.postgres.url("bench")
         run_tallyd("migrate", "--database-url", self.url)
         self.daemon = None
+        self.filled = filled
 
     def close(self):
         if self.daemon is not None:
             self.daemon.stop()
+        if self.kept:
+            self.postgres.stop("fast")
+            return
         self.postgres.stop("immediate")
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -121,11 +153,13 @@ class Bench:
         self.sql(f"INSERT INTO tallyd.users (id, username, email, version) SELECT md5('u' || i)::uuid, 'user' || i, 'user' || i || '@example.org', 1 FROM generate_series(0, {USERS - 1}) i")
         self.sql("ANALYZE")
         size = self.sql("SELECT pg_size_pretty(pg_table_size('tallyd.connection_logs')) || ' and ' || pg_size_pretty(pg_indexes_size('tallyd.connection_logs')) || ' of indexes'")
+        (self.directory / "filled").touch()
+        self.filled = True
         print(f"filled {self.arguments.rows:,} entries over {ORGANIZATIONS} organizations in {time.monotonic() - began:.0f} s: {size}", flush=True)
 
     def reader(self, name, roles):
         id = str(uuid.uuid4())
-        run_tallyd("user", "put", "--id", id, "--username", name, "--database-url", self.url)
+        run_tallyd("user", "put", "--id", id, "--username", f"{name}-{id}", "--database-url", self.url)
         # With a new version, so that a replica that was quicker reads it again.
         self.sql(f"WITH now AS (UPDATE tallyd.rights_version SET version = version + 1 RETURNING version) UPDATE tallyd.users u SET roles = '{{{','.join(roles)}}}', version = now.version FROM now WHERE u.id = '{id}'")
         return self.daemon.client(run_tallyd("token", "create", "--user", id, "--database-url", self.url).stdout.strip())
@@ -166,6 +200,9 @@ class Bench:
             "owner + username": lambda: f"workspace_owner:owner{chosen.randrange(OWNERS)} username:user{chosen.randrange(USERS)}",
             "type + connected_before": lambda: f"type:ssh connected_before:{old}",
         }
+        named = lambda name, wanted: wanted is None or any(name.startswith(start) for start in wanted)
+        readers = {name: reader for name, reader in readers.items() if named(name, self.arguments.readers)}
+        filters = {name: make for name, make in filters.items() if named(name, self.arguments.filters)}
         print(f"\nfirst page of 100 with its count over HTTP, {self.arguments.requests} requests each, in ms\n{'':42}{'p50':>8}{'p99':>8}{'max':>8}")
         worst = 0
         for who, client in readers.items():
@@ -192,13 +229,13 @@ class Bench:
         return hashlib.md5(f"{letter}{chosen.randrange(below)}".encode()).hexdigest()
 
     def write_plans(self, readers, filters):
-        """What PostgreSQL really did for one page of each kind, from its own log."""
+        """What PostgreSQL really did for one page of each kind, from its own log: each way of doing it once, with who went it."""
         for setting in ("log_min_duration = 0", "log_analyze = on", "log_buffers = on", "log_timing = off"):
             self.sql(f"ALTER DATABASE bench SET auto_explain.{setting}")
         self.daemon.stop()
         self.daemon.start()
         log = self.postgres.directory / "server.log"
-        text = []
+        ways = {}
         for who, client in readers.items():
             for name, make in filters.items():
                 offset = log.stat().st_size
@@ -207,12 +244,18 @@ class Bench:
                 with open(log, errors="replace") as lines:
                     lines.seek(offset)
                     logged = lines.read()
-                plans = [entry for entry in re.split(r"\n(?=\d{4}-\d\d-\d\d )", logged) if "plan:" in entry and "connection_logs c" in entry and "merge_" not in entry]
-                text.append(f"## {who}: {name}\n\n" + "\n\n".join("```\n" + plan.split("plan:", 1)[1].strip() + "\n```" for plan in plans) + "\n")
+                for entry in re.split(r"\n(?=\d{4}-\d\d-\d\d )", logged):
+                    if "plan:" in entry and "connection_logs c" in entry and "counted" in entry:
+                        plan = searched(entry)
+                        ways.setdefault(shape(plan), (plan, {}))[1].setdefault(who, []).append(name)
+        text = []
+        for plan, users in ways.values():
+            text += [f"{who}: {', '.join(names)}  " for who, names in users.items()]
+            text += ["", "```", *plan, "```", ""]
         pathlib.Path(self.arguments.plans).write_text("\n".join(text))
         for setting in ("log_min_duration", "log_analyze", "log_buffers", "log_timing"):
             self.sql(f"ALTER DATABASE bench RESET auto_explain.{setting}")
-        print(f"plans: {self.arguments.plans}")
+        print(f"{len(ways)} plans: {self.arguments.plans}")
 
     # Target 12
 
@@ -271,47 +314,62 @@ class Bench:
     # Target 8
 
     def batches(self):
-        """On an empty table for both, so that neither pays for the other's rows; commits are durable."""
-        singles, batches = 300_000, 1_000
-        self.sql("CREATE SEQUENCE taken; GRANT ALL ON SEQUENCE taken TO tally")
-        self.sql(STAGE % {"size": 1, "first": 20_000_000, "last": 20_000_000 + singles - 1})
-        self.sql(STAGE % {"size": BATCH, "first": 30_000_000, "last": 30_000_000 + batches * BATCH - 1})
-        for size in (1, BATCH):
-            self.sql(f"ALTER TABLE staged_{size} ADD PRIMARY KEY (g)")
-            self.sql(f"GRANT ALL ON staged_{size} TO tally")
-        self.sql("VACUUM ANALYZE")
-        results = {}
-        for clients, size, seconds in ((8, 1, 10), (32, 1, 10), (1, BATCH, 10)):
-            rates = []
-            for _ in range(3):
-                self.sql("TRUNCATE tallyd.connection_logs; ALTER SEQUENCE taken RESTART; CHECKPOINT")
+        """Beside the entries that are there, and into an empty log; commits are durable, and no event is sent twice."""
+        if self.daemon is not None:
+            self.daemon.stop()
+        staged = {1: 500_000, BATCH: 2_000}
+        for size, statements in staged.items():
+            first = 20_000_000 if size == 1 else 30_000_000
+            self.sql(f"DROP TABLE IF EXISTS staged_{size}; DROP SEQUENCE IF EXISTS taken_{size}; CREATE SEQUENCE taken_{size}")
+            self.sql(STAGE % {"size": size, "first": first, "last": first + statements * size - 1})
+            self.sql(f"ALTER TABLE staged_{size} ADD PRIMARY KEY (g); GRANT ALL ON staged_{size} TO tally; GRANT ALL ON SEQUENCE taken_{size} TO tally")
+        self.sql("VACUUM ANALYZE staged_1")
+        self.sql(f"VACUUM ANALYZE staged_{BATCH}")
+        if self.filled:
+            self.sql("DELETE FROM tallyd.connection_logs c USING staged_1 s WHERE c.entry = s.a2[1]")  # of an earlier run
+            self.sql(f"DELETE FROM tallyd.connection_logs c USING (SELECT unnest(a2) AS entry FROM staged_{BATCH}) s WHERE c.entry = s.entry")
+            self.sql("VACUUM ANALYZE tallyd.connection_logs")
+            self.compare_batches(f"beside {int(self.sql('SELECT count(*) FROM tallyd.connection_logs')):,} entries", staged)
+        self.sql("TRUNCATE tallyd.connection_logs; ALTER SEQUENCE taken_1 RESTART; " + f"ALTER SEQUENCE taken_{BATCH} RESTART")
+        (self.directory / "filled").unlink(missing_ok=True)
+        self.compare_batches("into an empty log", staged)
+
+    def compare_batches(self, where, staged):
+        """In turn, since a disk is not as quick in one minute as in the next."""
+        rates = {(8, 1): [], (32, 1): [], (1, BATCH): []}
+        print(f"\n{where}")
+        for _ in range(ROUNDS):
+            for (clients, size), measured in rates.items():
                 script = self.directory / "send.sql"
                 script.write_text(SEND.format(size=size))
                 out = subprocess.run(
-                    [find_binaries() / "pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, 2)), "-T", str(seconds), "-f", script,
+                    [find_binaries() / "pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, 2)), "-T", "8", "-f", script,
                      "-h", self.postgres.directory, "-p", str(self.postgres.port), "-U", "tally", "bench"], capture_output=True, text=True, check=True).stdout
-                rates.append(float(re.search(r"tps = ([0-9.]+)", out)[1]) * size)
-                if int(self.sql("SELECT last_value FROM taken")) > (singles if size == 1 else batches):
-                    print("    more was asked for than was staged: the rate is too high", flush=True)
-            results[clients, size] = statistics.median(rates)
-            print(f"{clients:3} clients, {size:5} events a statement: {results[clients, size]:10,.0f} events/s", flush=True)
-        ratio = results[1, BATCH] / max(results[8, 1], results[32, 1])
-        print(f"one connection with batches / the best with a statement an event: {ratio:.1f}x (target 7)")
+                measured.append(float(re.search(r"tps = ([0-9.]+)", out)[1]) * size)
+                if int(self.sql(f"SELECT last_value FROM taken_{size}")) > staged[size]:
+                    raise RuntimeError("more was asked for than was staged: the rate is too high")
+        for (clients, size), measured in rates.items():
+            print(f"{clients:3} clients, {size:5} events a statement: {statistics.median(measured):10,.0f} events/s ({', '.join(f'{each:,.0f}' for each in measured)})")
+        ratio = statistics.median(rates[1, BATCH]) / max(statistics.median(rates[8, 1]), statistics.median(rates[32, 1]))
+        print(f"one connection with batches / the best with a statement an event: {ratio:.1f}x (target 7)", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("binaries")
     parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--requests", type=int, default=100)
+    parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--plans", help="where to write the plans of every page")
+    parser.add_argument("--keep", metavar="DIRECTORY", help="keep the filled database there and use it again; `batches` empties it")
+    parser.add_argument("--readers", action="append", help="only readers whose name begins so; may be repeated")
+    parser.add_argument("--filters", action="append", help="only filters whose name begins so; may be repeated")
     parser.add_argument("--only", choices=("pages", "purge", "batches"), action="append")
     arguments = parser.parse_args()
     parts = arguments.only or ["pages", "purge", "batches"]
     bench = Bench(arguments)
     try:
-        if "pages" in parts or "purge" in parts:
+        if not bench.filled and (parts != ["batches"] or arguments.keep):
             bench.fill()
         if "pages" in parts:
             bench.pages()

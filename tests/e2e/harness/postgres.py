@@ -43,6 +43,8 @@ class Postgres:
         self.directory.chmod(0o755)
         if self._as:
             shutil.chown(self.directory, "postgres", "postgres")
+        if (self.data / "PG_VERSION").exists():  # a cluster that an earlier run made and kept
+            return
         self._run("initdb", "--pgdata", self.data, "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")
         with open(self.data / "postgresql.conf", "a", encoding="utf-8") as conf:
             conf.write(
