@@ -170,6 +170,13 @@ tracker::FlushAnswer to_answer(const Rows& rows, const tracker::FlushBatch& batc
   return answer;
 }
 
+/// Rows of their own, with their indexes: one large request is one batch, and must come in.
+std::chrono::milliseconds time_for_rows(const tracker::FlushBatch& batch) {
+  std::size_t rows = batch.usage.size() + batch.connections.size();
+  for (const tracker::KeyedEffect& effect : batch.effects) rows += effect.connections.size();
+  return std::chrono::milliseconds(rows / 2);
+}
+
 asio::awaitable<Result<tracker::FlushAnswer>> run_flush(Pool& pool, const tracker::FlushBatch& batch,
                                                         std::chrono::milliseconds timeout) {
   Params params = flush_params(batch);
@@ -178,9 +185,7 @@ asio::awaitable<Result<tracker::FlushAnswer>> run_flush(Pool& pool, const tracke
   if (with_connections) detail::add_connections(params, batch);
   if (with_usage) detail::add_usage(params, batch);
   const Query& query = with_usage ? kFlushWithUsage : with_connections ? kFlushWithConnections : kFlush;
-  // Rows of their own, with their indexes: one large request is one batch, and must come in.
-  const auto rows_time = std::chrono::milliseconds((batch.usage.size() + batch.connections.size()) / 2);
-  Result<Rows> rows = co_await pool.fetch(query, params, timeout + rows_time);
+  Result<Rows> rows = co_await pool.fetch(query, params, timeout + time_for_rows(batch));
   if (!rows) co_return rows.error();
   if (rows->is_null(0, 0)) co_return Errc::store_refuses;  // no clock row
   co_return to_answer(*rows, batch);

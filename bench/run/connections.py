@@ -68,7 +68,7 @@ STAGE = f"""
          array_agg(NULL::bytea) a24, array_agg(NULL::bytea) a25
     FROM (SELECT entry, organization, owner, workspace, type, now() + (i - %(first)s) * interval '1 ms' AS began, i, (i - %(first)s) / %(size)s AS g FROM ({ROW % ("%(first)s", "%(last)s")}) r) q GROUP BY g"""
 SEND = (
-    "SELECT tallyd.merge_connections_v1(stream, {size}, '{{}}', 1, " + ", ".join(f"a{n}" for n in range(1, 26)) +
+    "SELECT tallyd.merge_connections_v1(stream, {size}, '{{}}', false, " + ", ".join(f"a{n}" for n in range(1, 26)) +
     ") FROM staged_{size}, (SELECT gen_random_uuid() AS stream) s WHERE g = (SELECT nextval('taken_{size}') - 1);\n")
 
 

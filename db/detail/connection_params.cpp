@@ -1,7 +1,7 @@
 #include "db/detail/connection_params.hpp"
 
 #include <algorithm>
-#include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
 
 #include "tracker/accumulator.hpp"
 
@@ -41,7 +41,7 @@ class Columns {
   }
 
   void put(Params& params) const {
-    params.int4(rounds()).int4s(effects_);
+    params.boolean(repeats()).int4s(effects_);
     params.uuids(entries_).uuids(ids_).uuids(organizations_).uuids(owners_).uuids(workspaces_);
     params.texts(workspace_names_).texts(agent_names_).texts(types_).uuids(connections_);
     params.timestamptzs(first_connects_).timestamptzs(last_connects_);
@@ -66,12 +66,10 @@ class Columns {
     ranks.push_back(said && said->by != entry.first ? std::optional(rank_bytes(said->by)) : std::nullopt);
   }
 
-  /// How often the entry that is there most often is there.
-  std::int32_t rounds() const {
-    boost::unordered_flat_map<Uuid, std::int32_t, tracker::UuidHash> times;
-    std::int32_t most = 0;
-    for (const Uuid& entry : entries_) most = std::max(most, ++times[entry]);
-    return most;
+  /// Whether an entry is there more than once.
+  bool repeats() const {
+    boost::unordered_flat_set<Uuid, tracker::UuidHash> seen;
+    return std::any_of(entries_.begin(), entries_.end(), [&](const Uuid& entry) { return !seen.insert(entry).second; });
   }
 
   std::vector<std::int32_t> effects_;

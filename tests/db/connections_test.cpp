@@ -83,6 +83,21 @@ void expect(std::map<Uuid, ConnectionEntry>& entries, const ConnectionEvent& eve
   if (!fresh) tracker::join(held->second, to_entry(event));
 }
 
+/// A payload without a key, and some of the events in effects of their own: those meet only in the database.
+std::vector<std::string> some_keyed(std::span<const ConnectionEvent> events, std::mt19937_64& random) {
+  std::vector<std::string> payloads;
+  std::vector<ConnectionEvent> others;
+  const bool any = random() % 2 == 0;
+  for (const ConnectionEvent& event : events) {
+    if (any && random() % 2 == 0)
+      payloads.push_back(test::keyed_connection_payload(Uuid::random(), 1, {event}));
+    else
+      others.push_back(event);
+  }
+  if (!others.empty()) payloads.push_back(test::connection_payload(others));
+  return payloads;
+}
+
 // CL-06, CL-07, CL-08: the database joins as the memory does, for any order, grouping and repeats over two streams.
 TEST(ConnectionRows, AreWhatTheMemoryJoinsWhateverTheOrderTheGroupingAndTheRepeats) {
   Counting db;
@@ -101,9 +116,8 @@ TEST(ConnectionRows, AreWhatTheMemoryJoinsWhateverTheOrderTheGroupingAndTheRepea
     for (std::size_t begin = 0; begin < events.size();) {
       const std::size_t end = std::min(events.size(), begin + 1 + random() % 12);
       const tracker::StreamId stream = random() % 2 == 0 ? db.one : db.two;
-      const std::vector<ConnectionEvent> group(events.begin() + static_cast<std::ptrdiff_t>(begin),
-                                               events.begin() + static_cast<std::ptrdiff_t>(end));
-      const FlushBatch batch = connections(stream, at[stream], at[stream] + 1, group);
+      const FlushBatch batch =
+          connections(stream, at[stream], at[stream] + 1, some_keyed({&events[begin], end - begin}, random));
       ASSERT_TRUE(db.flush(batch).value().applied);
       ASSERT_FALSE(db.flush(batch).value().applied);  // sent again after a lost answer
       ++at[stream];
@@ -126,6 +140,27 @@ TEST(ConnectionRows, TwoEffectsOfOneBatchMaySpeakOfOneEntry) {  // CL-04
   std::map<Uuid, ConnectionEntry> expected;
   expect(expected, connect);
   expect(expected, disconnect);
+  EXPECT_EQ(db.database.query(kRowText), rows_text(expected));
+}
+
+// Whoever may write can send as many; each is an effect of its own, and none may hold up what travels with them.
+TEST(ConnectionRows, AThousandEffectsOfOneSessionComeInBesideTwentyThousandOthers) {
+  Counting db;
+  std::vector<std::string> payloads;
+  std::map<Uuid, ConnectionEntry> expected;
+  for (std::uint64_t i = 0; i < 1'000; ++i) {
+    const auto event = connection_event(1, Status::connected, static_cast<std::int64_t>(i));
+    expect(expected, event);
+    payloads.push_back(test::keyed_connection_payload(Uuid::random(), 1, {event}));
+  }
+  std::vector<ConnectionEvent> others;
+  for (std::uint64_t i = 2; i < 20'002; ++i) others.push_back(connection_event(i, Status::connected, 10));
+  payloads.push_back(test::connection_payload(others));
+  const auto answer = db.flush(connections(db.one, 0, payloads.size(), payloads));
+  ASSERT_TRUE(answer) << answer.error().message();
+  EXPECT_EQ(answer.value().accepted.size(), 1'000u);
+  EXPECT_EQ(db.database.query("SELECT count(*) FROM tallyd.connection_logs"), "20001");
+  db.database.query("DELETE FROM tallyd.connection_logs WHERE entry <> '" + expected.begin()->first.to_string() + "'");
   EXPECT_EQ(db.database.query(kRowText), rows_text(expected));
 }
 
@@ -258,7 +293,7 @@ TEST(ConnectionPurge, RemovesWhatEndedBeforeTheRetentionInChunks) {  // CL-20
   EXPECT_EQ(purge(), "4");
   EXPECT_EQ(purge(), "0");
   EXPECT_EQ(db.database.query("SELECT count(*) FROM tallyd.connection_logs"), "1");
-  EXPECT_EQ(db.database.query("SELECT count(*) FROM tallyd.connection_logs_purged"), "0") << "they had ended";
+  EXPECT_EQ(db.database.query("SELECT count(*) FROM tallyd.connection_logs_purged WHERE ended"), "10");
 }
 
 TEST(ConnectionPurge, ALateDisconnectOfAPurgedConnectMakesNoRow) {  // CL-21
@@ -285,6 +320,55 @@ TEST(ConnectionPurge, ARepeatedDisconnectOfAPurgedSessionMakesNoRow) {  // CL-21
   ASSERT_TRUE(db.flush(connections(db.one, 0, 1, events)).value().applied);
   EXPECT_EQ(db.database.query("SELECT tallyd.purge_connections_v1(3600, 100)"), "1");
   ASSERT_TRUE(db.flush(connections(db.one, 1, 2, {disconnected(1, now - 4000)})).value().applied);
+  EXPECT_EQ(db.database.query("SELECT count(*) FROM tallyd.connection_logs"), "0");
+}
+
+TEST(ConnectionPurge, ALaterDisconnectOfAPurgedSessionThatHadEndedMakesNoRow) {  // CL-21
+  Counting db;
+  const auto now = std::stoll(db.database.query("SELECT extract(epoch FROM now())::bigint"));
+  const std::vector events{connection_event(1, Status::connected, now - 5000), disconnected(1, now - 4000)};
+  ASSERT_TRUE(db.flush(connections(db.one, 0, 1, events)).value().applied);
+  EXPECT_EQ(db.database.query("SELECT tallyd.purge_connections_v1(3600, 100)"), "1");
+  ASSERT_TRUE(db.flush(connections(db.one, 1, 2, {disconnected(1, now)})).value().applied);
+  EXPECT_EQ(db.database.query("SELECT count(*) FROM tallyd.connection_logs"), "0");
+}
+
+TEST(ConnectionPurge, RemembersWhatItRemovedForLongerThanAShortRetention) {  // CL-21
+  Counting db;
+  const auto now = std::stoll(db.database.query("SELECT extract(epoch FROM now())::bigint"));
+  ASSERT_TRUE(db.flush(connections(db.one, 0, 1,
+                                   {connection_event(1, Status::connected, now - 5000),
+                                    connection_event(2, Status::connected, now - 5000), disconnected(2, now - 4000)}))
+                  .value()
+                  .applied);
+  const auto notes = [&](const std::string& age) {
+    db.database.query("UPDATE tallyd.connection_logs_purged SET purged_at = now() - interval '" + age + "'");
+    db.database.query("SELECT tallyd.purge_connections_v1(1, 100)");
+    return db.database.query("SELECT string_agg(ended::text, ' ' ORDER BY ended) FROM tallyd.connection_logs_purged");
+  };
+  EXPECT_EQ(db.database.query("SELECT tallyd.purge_connections_v1(1, 100)"), "2");
+  EXPECT_EQ(notes("6 days"), "false true");
+  EXPECT_EQ(notes("8 days"), "false") << "one that had ended is not heard of any more";
+  EXPECT_EQ(notes("89 days"), "false");
+  EXPECT_EQ(notes("91 days"), "");
+}
+
+TEST(ConnectionPurge, ADisconnectThatWaitsForThePurgeOfItsSessionMakesNoRow) {  // CL-21
+  Counting db;
+  const auto now = std::stoll(db.database.query("SELECT extract(epoch FROM now())::bigint"));
+  ASSERT_TRUE(
+      db.flush(connections(db.one, 0, 1, {connection_event(1, Status::connected, now - 5000)})).value().applied);
+  // Something was removed before, so that flushes look for what was.
+  db.database.query("UPDATE tallyd.connection_log_purge SET purged_before = now() - interval '2 hours'");
+  test::Session purge(db.database.conninfo());
+  purge.query("BEGIN");
+  purge.query("SELECT tallyd.purge_connections_v1(3600, 100)");
+  const FlushBatch late = connections(db.one, 1, 2, {disconnected(1, now)});
+  auto waiting = db.store.start(db.store->flush(late));
+  db.database.await_lock_waits(1);
+  purge.query("COMMIT");
+  const auto answer = waiting.get();
+  ASSERT_TRUE(answer.value().applied);
   EXPECT_EQ(db.database.query("SELECT count(*) FROM tallyd.connection_logs"), "0");
 }
 
