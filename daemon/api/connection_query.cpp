@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "daemon/ingest/rfc3339.hpp"
 
@@ -37,12 +36,29 @@ struct Term {
   std::string value;
 };
 
+/// What somebody wrote, as a message can repeat it: not much of it, and nothing that a terminal obeys.
+std::string shown(std::string_view text) {
+  constexpr std::size_t kMostBytes = 64;
+  std::size_t end = text.size();
+  if (end > kMostBytes)
+    for (end = kMostBytes; end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80;) --end;
+  std::string out;
+  for (const char c : text.substr(0, end)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f)
+      out += fmt::format("\\x{:02x}", byte);
+    else
+      out += c;
+  }
+  return end < text.size() ? out + "..." : out;
+}
+
 /// Cuts the next term off `rest`.
 Problem next_term(std::string_view& rest, Term& out) {
   const std::size_t end_of_key = rest.find_first_of(" :\"");
   out.key = rest.substr(0, end_of_key);
   if (end_of_key == rest.npos || rest[end_of_key] != ':' || out.key.empty())
-    return fmt::format("'{}' is not a term: write key:value", rest.substr(0, std::min(rest.find(' '), rest.size())));
+    return fmt::format("'{}' is not a term: write key:value", shown(rest.substr(0, rest.find(' '))));
   rest.remove_prefix(end_of_key + 1);
   out.value.clear();
   if (rest.empty() || rest.front() != '"') {
@@ -50,8 +66,8 @@ Problem next_term(std::string_view& rest, Term& out) {
     out.value = rest.substr(0, end);
     rest.remove_prefix(end);
     if (out.value.find('"') != out.value.npos)
-      return fmt::format("the value of '{}' has a quote inside: quote all of it", out.key);
-    if (out.value.empty()) return fmt::format("'{}' has no value", out.key);
+      return fmt::format("the value of '{}' has a quote inside: quote all of it: {}", shown(out.key), shown(out.value));
+    if (out.value.empty()) return fmt::format("'{}' has no value", shown(out.key));
     return std::nullopt;
   }
   rest.remove_prefix(1);
@@ -60,15 +76,17 @@ Problem next_term(std::string_view& rest, Term& out) {
     out.value += rest.front();
     rest.remove_prefix(1);
   }
-  if (rest.empty()) return fmt::format("the quote around the value of '{}' is not closed", out.key);
+  if (rest.empty())
+    return fmt::format("the quote around the value of '{}' is not closed: {}", shown(out.key), shown(out.value));
   rest.remove_prefix(1);
-  if (!rest.empty() && rest.front() != ' ') return fmt::format("a space is missing behind the value of '{}'", out.key);
-  if (out.value.empty()) return fmt::format("'{}' has no value", out.key);
+  if (!rest.empty() && rest.front() != ' ')
+    return fmt::format("a space is missing behind the value of '{}': {}", shown(out.key), shown(out.value));
+  if (out.value.empty()) return fmt::format("'{}' has no value", shown(out.key));
   return std::nullopt;
 }
 
 Problem bad_value(const Term& term, std::string_view wanted) {
-  return fmt::format("the value of '{}' is not {}", term.key, wanted);
+  return fmt::format("the value of '{}' is not {}: '{}'", term.key, wanted, shown(term.value));
 }
 
 Problem take_name(const Term& term, std::optional<std::string>& out) {
@@ -140,34 +158,6 @@ std::string all_keys() {
   return text;
 }
 
-constexpr std::size_t kTimeDigits = 16;
-// A snapshot names the transactions that run: as many as there are connections to the database.
-constexpr std::size_t kLongestSnapshot = 4'096;
-
-/// Numbers of the form `xmin.xmax[.xip...]` as PostgreSQL takes them for a pg_snapshot: it must not be able to refuse.
-std::optional<std::string> read_snapshot(std::string_view text) {
-  if (text.size() > kLongestSnapshot) return std::nullopt;
-  std::vector<std::uint64_t> ids;
-  std::string spelt;
-  while (true) {
-    std::uint64_t id = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-    if (error != std::errc{} || id == 0 || id > INT64_MAX) return std::nullopt;
-    ids.push_back(id);
-    spelt += std::to_string(id);
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    if (text.empty()) break;
-    if (text.front() != '.') return std::nullopt;
-    text.remove_prefix(1);
-    spelt += ids.size() <= 2 ? ':' : ',';
-  }
-  if (ids.size() < 2 || ids[0] > ids[1]) return std::nullopt;
-  for (std::size_t i = 2; i < ids.size(); ++i)
-    if (ids[i] < ids[0] || ids[i] >= ids[1] || (i > 2 && ids[i] <= ids[i - 1])) return std::nullopt;
-  if (ids.size() == 2) spelt += ':';
-  return spelt;
-}
-
 }  // namespace
 
 std::vector<std::string> connection_types(std::string_view word) {
@@ -190,37 +180,13 @@ std::optional<std::string> read_connection_query(std::string_view text, Connecti
     if (auto problem = next_term(text, term)) return problem;
     const auto* const key =
         std::find_if(std::begin(kKeys), std::end(kKeys), [&](const Key& known) { return known.name == term.key; });
-    if (key == std::end(kKeys)) return fmt::format("unknown key '{}'; there are {}", term.key, all_keys());
+    if (key == std::end(kKeys)) return fmt::format("unknown key '{}'; there are {}", shown(term.key), all_keys());
     const unsigned bit = 1u << (key - std::begin(kKeys));
-    if ((seen & bit) != 0) return fmt::format("'{}' is given twice", term.key);
+    if ((seen & bit) != 0)
+      return fmt::format("'{}' is given twice, the second time as '{}'", term.key, shown(term.value));
     seen |= bit;
     if (auto problem = key->take(term, out)) return problem;
   }
-}
-
-std::string to_cursor(const db::ConnectionCursor& cursor) {
-  std::string snapshot = cursor.snapshot;
-  std::replace_if(
-      snapshot.begin(), snapshot.end(), [](char c) { return c == ':' || c == ','; }, '.');
-  if (!snapshot.empty() && snapshot.back() == '.') snapshot.pop_back();
-  return fmt::format("{:016x}{}.{}", static_cast<std::uint64_t>(cursor.place.at_us), cursor.place.entry.to_string(),
-                     snapshot);
-}
-
-std::optional<db::ConnectionCursor> read_cursor(std::string_view text) {
-  constexpr std::size_t kPlaceDigits = kTimeDigits + 36;
-  if (text.size() <= kPlaceDigits || text[kPlaceDigits] != '.') return std::nullopt;
-  std::uint64_t time = 0;
-  const char* const end = text.data() + kTimeDigits;
-  const auto [behind, error] = std::from_chars(text.data(), end, time, 16);
-  const auto entry = tracker::Uuid::parse(text.substr(kTimeDigits, kPlaceDigits - kTimeDigits));
-  const auto snapshot = read_snapshot(text.substr(kPlaceDigits + 1));
-  const auto at_us = static_cast<std::int64_t>(time);
-  // What no entry's time can be is no cursor of ours, and the database might not be able to hold it.
-  constexpr std::int64_t kFarthest = 1'000'000LL * 86'400 * 366 * 10'000;
-  if (error != std::errc{} || behind != end || !entry || !snapshot || at_us > kFarthest || at_us < -kFarthest)
-    return std::nullopt;
-  return db::ConnectionCursor{{at_us, *entry}, *snapshot};
 }
 
 }  // namespace tally::daemon::api

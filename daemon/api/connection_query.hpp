@@ -8,15 +8,11 @@
 namespace tally::daemon::api {
 
 /// Reads the `q` of the connection log: `key:value` terms separated by spaces, where a value may stand in double quotes
-/// (inside them `\"` and `\\` stand for `"` and `\`). Returns what is wrong with it, naming the term, or nothing. An
-/// empty text is no filter.
+/// (inside them `\"` and `\\` stand for `"` and `\`). Returns what is wrong with it, naming the key and the value, or
+/// nothing. An empty text is no filter.
 std::optional<std::string> read_connection_query(std::string_view text, db::ConnectionFilter& out);
 
 /// The types that a word of `type:` stands for: itself, and the members of the family that it names.
 std::vector<std::string> connection_types(std::string_view word);
-
-/// A place in the log as clients carry it, and back; nothing for a text that is none.
-std::string to_cursor(const db::ConnectionCursor& cursor);
-std::optional<db::ConnectionCursor> read_cursor(std::string_view text);
 
 }  // namespace tally::daemon::api

@@ -81,47 +81,35 @@ TEST(ConnectionQuery, AFamilyHoldsItsProgramsAndAProgramOnlyItself) {  // CL-19
   EXPECT_THAT(connection_types("something_new"), ElementsAre("something_new"));
 }
 
-TEST(ConnectionCursor, ComesBackAsItWas) {
-  for (const std::int64_t at : {std::int64_t{0}, std::int64_t{-62135596800000000}, std::int64_t{1767225600000001}}) {
-    for (const char* snapshot : {"7:7:", "7:12:7", "7:12:7,8,11", "731:18446744073:731,99999"}) {
-      const db::ConnectionCursor cursor{{at, tracker::Uuid::random()}, snapshot};
-      const std::string text = to_cursor(cursor);
-      EXPECT_EQ(text.find_first_not_of("0123456789abcdef-."), text.npos) << text;
-      const auto read = read_cursor(text);
-      ASSERT_TRUE(read) << text;
-      EXPECT_EQ(read->place.at_us, at);
-      EXPECT_EQ(read->place.entry, cursor.place.entry);
-      EXPECT_EQ(read->snapshot, snapshot);
-    }
+// http-api.md: "An unknown key, a bare word or a bad value: 400 naming it".
+TEST(ConnectionQuery, NamesTheBadValueOfEveryKey) {
+  EXPECT_EQ(problem("status:done"), "the value of 'status' is not ongoing or completed: 'done'");
+  EXPECT_EQ(problem("type:SSH"), "the value of 'type' is not a type: 1 to 64 of a-z, 0-9 and _: 'SSH'");
+  EXPECT_EQ(problem("workspace_id:7"), "the value of 'workspace_id' is not a UUID: '7'");
+  EXPECT_EQ(problem("connection_id:\"a b\""), "the value of 'connection_id' is not a UUID: 'a b'");
+  for (const std::string key : {"connected_after", "connected_before"})
+    EXPECT_EQ(problem(key + ":yesterday"),
+              "the value of '" + key + "' is not an RFC 3339 time, as in 2026-01-31T12:00:00Z: 'yesterday'");
+  for (const std::string key :
+       {"organization", "workspace_owner", "workspace_owner_email", "type", "username", "user_email", "connected_after",
+        "connected_before", "workspace_id", "connection_id", "status"}) {
+    EXPECT_EQ(problem(key + ":"), "'" + key + "' has no value");
+    EXPECT_EQ(problem(key + ":a\"b"), "the value of '" + key + "' has a quote inside: quote all of it: a\"b");
+    EXPECT_EQ(problem(key + ":\"a b"), "the quote around the value of '" + key + "' is not closed: a b");
   }
+  EXPECT_EQ(problem("type:ssh type:vscode"), "'type' is given twice, the second time as 'vscode'");
 }
 
-TEST(ConnectionCursor, IsNothingElse) {
-  const std::string good = to_cursor({{1, tracker::Uuid::random()}, "7:12:"});
-  const std::string place = good.substr(0, good.find('.'));
-  ASSERT_TRUE(read_cursor(good));
-  for (const std::string& bad : {std::string(),
-                                 good.substr(1),
-                                 "x" + good.substr(1),
-                                 "7fffffffffffffff" + good.substr(16),
-                                 place,
-                                 place + ".",
-                                 place + "0.7.12",
-                                 place + ".7",
-                                 place + ".7.",
-                                 place + ".7.12.",
-                                 place + ".12.7",
-                                 place + ".0.1",
-                                 place + ".7.x",
-                                 place + ".7:12:",
-                                 place + ".7.12.6",
-                                 place + ".7.12.12",
-                                 place + ".7.12.8.8",
-                                 place + ".7.12.9.8",
-                                 place + ".-7.12",
-                                 place + ".7.99999999999999999999",
-                                 good + std::string(5'000, '1')})
-    EXPECT_FALSE(read_cursor(bad)) << bad;
+TEST(ConnectionQuery, RepeatsLittleOfWhatIsWrongAndNothingThatATerminalObeys) {
+  EXPECT_EQ(problem("status:\"a\x1b[31m\n\x7f\""),
+            R"(the value of 'status' is not ongoing or completed: 'a\x1b[31m\x0a\x7f')");
+  EXPECT_EQ(problem("workspace_id:" + std::string(100'000, 'x')),
+            "the value of 'workspace_id' is not a UUID: '" + std::string(64, 'x') + "...'");
+  EXPECT_EQ(problem("status:" + std::string(63, 'x') + "\u20ac"),
+            "the value of 'status' is not ongoing or completed: '" + std::string(63, 'x') + "...'")
+      << "no half letters";
+  EXPECT_LT(problem(std::string(100'000, 'x')).size(), 200u);
+  EXPECT_LT(problem(std::string(100'000, 'x') + ":1").size(), 400u);
 }
 
 }  // namespace
