@@ -25,6 +25,7 @@
 #include "db/builtin_server.hpp"
 #include "journal/writer_thread.hpp"
 #include "metrics/http_metrics.hpp"
+#include "metrics/log_metrics.hpp"
 #include "metrics/process_metrics.hpp"
 #include "systemd/service_environment.hpp"
 #include "systemd/watchdog.hpp"
@@ -126,7 +127,8 @@ struct Metrics {
         authz(registry, threads),
         reports(registry),
         ledger(registry),
-        connections(registry) {}
+        connections(registry),
+        log(registry, log::dropped, log::events_dropped) {}
   metrics::Registry registry;
   metrics::ProcessMetrics process;
   metrics::HttpMetrics http;
@@ -138,6 +140,7 @@ struct Metrics {
   metrics::ReportMetrics reports;
   metrics::LedgerMetrics ledger;
   metrics::ConnectionMetrics connections;
+  metrics::LogMetrics log;
 };
 
 /// All parts of a replica, in the order in which they depend on each other.
@@ -225,7 +228,10 @@ class App {
       heart_.urge();
       drainer_.urge();
     });
-    watch_.on_turn([this] { jobs_.stalled(); });
+    watch_.on_turn([this] {
+      jobs_.stalled();
+      tell_of_dropped_lines();
+    });
     heart_.on_rights([this](std::int64_t version) { rights_.seen(version); });
   }
 
@@ -399,6 +405,13 @@ class App {
     });
   }
 
+  void tell_of_dropped_lines() {
+    const std::uint64_t lines = log::dropped(), events = log::events_dropped();
+    if (lines + events == std::exchange(told_dropped_, lines + events)) return;
+    log::warn("log lines gave way: whoever reads them is too slow",
+              {{"lines_since_start", lines}, {"connection_log_lines_since_start", events}});
+  }
+
   OwnShare own_share() const {
     OwnShare share{flusher_.unflushed(), true};
     const auto of_the_dead = drainer_.unflushed();
@@ -504,7 +517,8 @@ class App {
 
   std::chrono::milliseconds shutdown_timeout_{};
   std::atomic<bool> failed_{false};
-  int running_ = 0;  // tasks on the counting thread
+  std::uint64_t told_dropped_ = 0;  // on the counting thread
+  int running_ = 0;                 // tasks on the counting thread
   std::promise<void> finished_;
   std::thread counting_thread_;
 };

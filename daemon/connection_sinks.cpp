@@ -6,25 +6,35 @@
 namespace tally::daemon {
 
 void LogConnectionSink::take(const tracker::ConnectionEvent& event) noexcept {
-  const auto text = [](const std::optional<tracker::Uuid>& id) { return id ? id->to_string() : std::string(); };
   try {
-    log::info("connection_log",
-              {{"time", api::rfc3339(event.time_us)},
-               {"status", event.status == tracker::ConnectionStatus::connected ? "connected" : "disconnected"},
-               {"type", event.type},
-               {"id", event.id.to_string()},
-               {"organization_id", event.organization.to_string()},
-               {"workspace_owner_id", event.owner.to_string()},
-               {"workspace_id", event.workspace.to_string()},
-               {"workspace_name", event.workspace_name},
-               {"agent_name", event.agent_name},
-               {"connection_id", text(event.connection)},
-               {"ip", event.ip.value_or("")},
-               {"user_agent", event.user_agent.value_or("")},
-               {"user_id", text(event.user)},
-               {"slug_or_port", event.slug_or_port.value_or("")},
-               {"code", event.code ? std::to_string(*event.code) : ""},
-               {"reason", event.reason.value_or("")}});
+    // Room beforehand: what a line shows are views into these.
+    std::vector<std::string> texts;
+    texts.reserve(8);
+    std::vector<log::Field> fields;
+    const auto id = [&](std::string_view key, const tracker::Uuid& value) {
+      fields.push_back({key, texts.emplace_back(value.to_string())});
+    };
+    // What nobody said is not there; an exit code of 0 is.
+    const auto maybe = [&](std::string_view key, const auto& value) {
+      if (value) fields.push_back({key, *value});
+    };
+    fields.push_back({"time", texts.emplace_back(api::rfc3339(event.time_us))});
+    fields.push_back({"status", event.status == tracker::ConnectionStatus::connected ? "connected" : "disconnected"});
+    fields.push_back({"type", event.type});
+    id("id", event.id);
+    id("organization_id", event.organization);
+    id("workspace_owner_id", event.owner);
+    id("workspace_id", event.workspace);
+    fields.push_back({"workspace_name", event.workspace_name});
+    fields.push_back({"agent_name", event.agent_name});
+    if (event.connection) id("connection_id", *event.connection);
+    maybe("ip", event.ip);
+    maybe("user_agent", event.user_agent);
+    if (event.user) id("user_id", *event.user);
+    maybe("slug_or_port", event.slug_or_port);
+    maybe("code", event.code);
+    maybe("reason", event.reason);
+    log::event("connection_log", fields);
   } catch (...) {
     // Out of memory: this line is lost, the event is not.
   }

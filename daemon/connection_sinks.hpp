@@ -15,8 +15,8 @@ class ConnectionSink {
   virtual void take(const tracker::ConnectionEvent& event) noexcept = 0;
 };
 
-/// One line `connection_log` of the structured log for each event. The log has a queue of its own and counts what gives
-/// way.
+/// One line `connection_log` of the structured log for each event, whatever the log's level. The lines have a queue of
+/// their own, which counts what gives way: `tallyd_log_lines_dropped_total{queue="connection_log"}`.
 class LogConnectionSink final : public ConnectionSink {
  public:
   void take(const tracker::ConnectionEvent& event) noexcept override;

@@ -13,12 +13,35 @@ namespace tally::daemon::log {
 namespace {
 
 constexpr std::size_t kWaitingLines = 8192;
+constexpr std::size_t kWaitingEvents = 16384;
 
-/// What `start` made. Lines take the lock shared, so that `stop` cannot pull the thread away under one of them.
-struct Running {
-  std::shared_mutex lock;
+/// Lines that wait for a thread of their own, which writes them to stderr. Another queue's lines may stand between
+/// them.
+struct Queue {
   std::shared_ptr<spdlog::details::thread_pool> thread;
   std::shared_ptr<spdlog::logger> logger;
+
+  void open(std::size_t lines) {
+    thread = std::make_shared<spdlog::details::thread_pool>(lines, 1);
+    logger = std::make_shared<spdlog::async_logger>("tallyd", std::make_shared<spdlog::sinks::stderr_sink_mt>(), thread,
+                                                    spdlog::async_overflow_policy::overrun_oldest);
+    logger->set_formatter(std::make_unique<spdlog::pattern_formatter>("%v", spdlog::pattern_time_type::utc, "\n"));
+    // A reader that went away is no reason to write about it, to the same place.
+    logger->set_error_handler([](const std::string&) {});
+  }
+  /// Writes out what waits.
+  void close() {
+    logger.reset();
+    thread.reset();
+  }
+  std::uint64_t dropped() const { return thread ? thread->overrun_counter() : 0; }
+};
+
+/// What `start` made. Lines take the lock shared, so that `stop` cannot pull a thread away under one of them.
+struct Running {
+  std::shared_mutex lock;
+  Queue lines;
+  Queue events;  ///< opened by the first
   const tracker::Clock* clock = nullptr;
   bool json = false;
 };
@@ -31,21 +54,32 @@ Running& running() {
 
 std::atomic<LogLevel> least_level{LogLevel::info};
 
-void write(LogLevel level, std::string_view message, Fields fields, bool audit) {
-  Running& state = running();
-  const std::shared_lock shared(state.lock);
+/// With the lock held.
+void put(Running& state, Queue& queue, LogLevel level, std::string_view message, FieldSpan fields, bool audit) {
   static const tracker::SystemClock system_clock;
   const auto now = (state.clock != nullptr ? *state.clock : system_clock).wall();
   const std::string line =
       state.json ? format_json(now, level, message, fields, audit) : format_text(now, level, message, fields, audit);
-  if (state.logger)
-    state.logger->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
+  if (queue.logger)
+    queue.logger->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
   else if (::write(STDERR_FILENO, (line + "\n").data(), line.size() + 1) < 0)
     return;  // nobody is left to tell
 }
 
+void write(LogLevel level, std::string_view message, Fields fields, bool audit) {
+  Running& state = running();
+  const std::shared_lock shared(state.lock);
+  put(state, state.lines, level, message, FieldSpan(fields.begin(), fields.size()), audit);
+}
+
 void write_if_enabled(LogLevel level, std::string_view message, Fields fields) {
   if (enabled(level)) write(level, message, fields, false);
+}
+
+/// The queue of events is as large as many replicas never need.
+void open_events(Running& state) {
+  const std::unique_lock alone(state.lock);
+  if (state.lines.logger && !state.events.logger) state.events.open(kWaitingEvents);
 }
 
 }  // namespace
@@ -66,6 +100,18 @@ void audit(std::string_view message, Fields fields) {
   write(LogLevel::info, message, fields, true);
 }
 
+void event(std::string_view message, FieldSpan fields) {
+  Running& state = running();
+  {
+    const std::shared_lock shared(state.lock);
+    if (state.events.logger || !state.lines.logger)
+      return put(state, state.events, LogLevel::info, message, fields, false);
+  }
+  open_events(state);
+  const std::shared_lock shared(state.lock);
+  put(state, state.events, LogLevel::info, message, fields, false);
+}
+
 bool enabled(LogLevel level) {
   return level >= least_level.load(std::memory_order_relaxed);
 }
@@ -79,27 +125,27 @@ void start(LogLevel level, LogFormat format, const tracker::Clock& clock) {
   set_level(level);
   state.json = format == LogFormat::json || (format == LogFormat::automatic && ::isatty(STDERR_FILENO) == 0);
   state.clock = &clock;
-  state.thread = std::make_shared<spdlog::details::thread_pool>(kWaitingLines, 1);
-  auto sink = std::make_shared<spdlog::sinks::stderr_sink_st>();
-  state.logger = std::make_shared<spdlog::async_logger>("tallyd", std::move(sink), state.thread,
-                                                        spdlog::async_overflow_policy::overrun_oldest);
-  state.logger->set_formatter(std::make_unique<spdlog::pattern_formatter>("%v", spdlog::pattern_time_type::utc, "\n"));
-  // A reader that went away is no reason to write about it, to the same place.
-  state.logger->set_error_handler([](const std::string&) {});
+  state.lines.open(kWaitingLines);
 }
 
 void stop() {
   Running& state = running();
   const std::unique_lock alone(state.lock);
-  state.logger.reset();
-  state.thread.reset();  // writes out what waits, then joins
+  state.events.close();
+  state.lines.close();
   state.clock = nullptr;
 }
 
 std::uint64_t dropped() {
   Running& state = running();
   const std::shared_lock shared(state.lock);
-  return state.thread ? state.thread->overrun_counter() : 0;
+  return state.lines.dropped();
+}
+
+std::uint64_t events_dropped() {
+  Running& state = running();
+  const std::shared_lock shared(state.lock);
+  return state.events.dropped();
 }
 
 std::optional<std::uint64_t> Throttle::admit(tracker::SteadyTime now) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -44,6 +45,7 @@ struct Field {
   Value value;
 };
 using Fields = std::initializer_list<Field>;
+using FieldSpan = std::span<const Field>;
 
 void debug(std::string_view message, Fields fields = {});
 void info(std::string_view message, Fields fields = {});
@@ -52,6 +54,10 @@ void error(std::string_view message, Fields fields = {});
 /// Who did what that must be findable later (a token made or revoked, a period closed or discarded, ...): always
 /// written, whatever the level, with `"audit": true`.
 void audit(std::string_view message, Fields fields = {});
+
+/// One of the lines that a setting asks for, one for each of many events: always written, whatever the level, and
+/// through a queue of its own (16384 lines), so that a flood of them pushes out no other line.
+void event(std::string_view message, FieldSpan fields);
 
 bool enabled(LogLevel level);
 void set_level(LogLevel level);
@@ -62,6 +68,8 @@ void start(LogLevel level, LogFormat format, const tracker::Clock& clock);
 void stop();
 /// Lines that gave way since `start`.
 std::uint64_t dropped();
+/// The same of `event`.
+std::uint64_t events_dropped();
 
 /// Holds a repeated message back: the first passes, then one every `every`. Thread-safe.
 ///   if (auto held = throttle_.admit(clock_.steady())) log::warn("...", {..., {"held_back", *held}});
@@ -87,9 +95,18 @@ class Scope {
 };
 
 /// One line without its end, as the log would write it; for tests and for the formats' own use.
-std::string format_json(tracker::WallTime at, LogLevel level, std::string_view message, Fields fields,
+std::string format_json(tracker::WallTime at, LogLevel level, std::string_view message, FieldSpan fields,
                         bool audit = false);
-std::string format_text(tracker::WallTime at, LogLevel level, std::string_view message, Fields fields,
+std::string format_text(tracker::WallTime at, LogLevel level, std::string_view message, FieldSpan fields,
                         bool audit = false);
+
+inline std::string format_json(tracker::WallTime at, LogLevel level, std::string_view message, Fields fields,
+                               bool audit = false) {
+  return format_json(at, level, message, FieldSpan(fields.begin(), fields.size()), audit);
+}
+inline std::string format_text(tracker::WallTime at, LogLevel level, std::string_view message, Fields fields,
+                               bool audit = false) {
+  return format_text(at, level, message, FieldSpan(fields.begin(), fields.size()), audit);
+}
 
 }  // namespace tally::daemon::log

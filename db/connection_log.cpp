@@ -134,7 +134,9 @@ ConnectionPage to_page(const Rows& rows, const ConnectionPageRequest& request) {
   return page;
 }
 
-asio::awaitable<Result<ConnectionPage>> run_page(Pool& pool, ConnectionPageRequest request) {
+asio::awaitable<Result<ConnectionPage>> run_page(Pool& pool, detail::Turns& turns, ConnectionPageRequest request) {
+  const auto turn = co_await turns.take(pool.clock().steady() + kReadTimeout);
+  if (!turn) co_return turn.error();
   const auto resolved = co_await run_resolve(pool, request.filter);
   if (!resolved) co_return resolved.error();
   ConnectionPage nothing;
@@ -213,7 +215,7 @@ bool ConnectionRights::none() const {
 }
 
 ConnectionLog::Async<ConnectionPage> ConnectionLog::page(ConnectionPageRequest request) {
-  return detail::on_pool(pool_, run_page(pool_, std::move(request)));
+  return detail::on_pool(pool_, run_page(pool_, turns_, std::move(request)));
 }
 
 ConnectionLog::Async<std::int64_t> ConnectionLog::mark_lost(std::chrono::milliseconds timeout, std::int64_t chunk) {

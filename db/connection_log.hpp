@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "authz/filter.hpp"
+#include "db/detail/turns.hpp"
 #include "db/pool.hpp"
 
 namespace tally::db {
@@ -104,8 +105,11 @@ class ConnectionLog {
   template <class T>
   using Async = boost::asio::awaitable<tracker::Result<T>>;
 
-  explicit ConnectionLog(Pool& pool) : pool_(pool) {}
+  /// `pages_at_once`: how many connections of the pool pages may hold, so that whoever asks much leaves some to others.
+  explicit ConnectionLog(Pool& pool, std::size_t pages_at_once = 3)
+      : pool_(pool), turns_(pool.executor(), pages_at_once) {}
 
+  /// `overloaded`: others who ask hold all that pages may, for too long.
   Async<ConnectionPage> page(ConnectionPageRequest request);
   /// Marks sessions of which nothing was heard for so long; answers how many, at most `chunk`.
   Async<std::int64_t> mark_lost(std::chrono::milliseconds timeout, std::int64_t chunk = 1'000);
@@ -116,6 +120,7 @@ class ConnectionLog {
 
  private:
   Pool& pool_;
+  detail::Turns turns_;
 };
 
 }  // namespace tally::db

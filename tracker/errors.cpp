@@ -29,7 +29,7 @@ class TrackerCategory final : public boost::system::error_category {
       case Errc::journal_full:
         return "the journal cannot take more";
       case Errc::overloaded:
-        return "too much is waiting for the disk";
+        return "too much is waiting";
       case Errc::corrupt:
         return "a journal record is damaged";
       case Errc::shutting_down:

@@ -119,7 +119,7 @@ struct Append {
 
 }  // namespace
 
-std::string format_json(tracker::WallTime at, LogLevel level, std::string_view message, Fields fields, bool audit) {
+std::string format_json(tracker::WallTime at, LogLevel level, std::string_view message, FieldSpan fields, bool audit) {
   std::string line = "{\"ts\":\"";
   append_time(line, at);
   line.append("\",\"level\":\"").append(level_name(level)).append("\",\"msg\":");
@@ -134,7 +134,7 @@ std::string format_json(tracker::WallTime at, LogLevel level, std::string_view m
   return line += '}';
 }
 
-std::string format_text(tracker::WallTime at, LogLevel level, std::string_view message, Fields fields, bool audit) {
+std::string format_text(tracker::WallTime at, LogLevel level, std::string_view message, FieldSpan fields, bool audit) {
   std::string line;
   append_time(line, at);
   line += fmt::format(" {:<5} ", audit ? "audit" : level_name(level));

@@ -122,6 +122,47 @@ TEST(Log, LeavesOutWhatIsBelowItsLevelButNeverAnAuditLine) {
   EXPECT_NE(text.find(R"("level":"debug","msg":"seen")"), text.npos);
 }
 
+TEST(Log, WritesAnEventWhateverItsLevel) {
+  const tracker::SystemClock clock;
+  Captured captured;
+  {
+    const Scope scope(LogLevel::error, LogFormat::json, clock);
+    info("unseen");
+    event("connection_log", std::vector<Field>{{"code", 0}});
+  }
+  set_level(LogLevel::info);
+  const std::string text = captured.text();
+  EXPECT_EQ(text.find("unseen"), text.npos);
+  EXPECT_NE(text.find(R"("level":"info","msg":"connection_log","code":0})"), text.npos);
+}
+
+TEST(Log, LosesNoOtherLineToAFloodOfEvents) {
+  const tracker::SystemClock clock;
+  int pipe_ends[2];
+  ASSERT_EQ(::pipe2(pipe_ends, O_CLOEXEC), 0);
+  const int saved = ::dup(STDERR_FILENO);
+  ::dup2(pipe_ends[1], STDERR_FILENO);
+  start(LogLevel::info, LogFormat::json, clock);
+  const std::vector<Field> fields{{"reason", "a line of an event that fills the pipe and then its queue"}};
+  for (int i = 0; i < 40'000; ++i) event("connection_log", fields);
+  audit("token revoked", {{"id", "x"}});
+  EXPECT_EQ(dropped(), 0u);
+  EXPECT_GT(events_dropped(), 0u);
+  std::string text;
+  std::thread reader([&] {
+    char buffer[65536];
+    for (ssize_t got = 0; (got = ::read(pipe_ends[0], buffer, sizeof buffer)) > 0;)
+      text.append(buffer, static_cast<std::size_t>(got));
+  });
+  stop();
+  ::dup2(saved, STDERR_FILENO);
+  ::close(saved);
+  ::close(pipe_ends[1]);
+  reader.join();
+  ::close(pipe_ends[0]);
+  EXPECT_NE(text.find(R"("msg":"token revoked","audit":true)"), text.npos);
+}
+
 TEST(Log, NeverWaitsForAReaderThatStopped) {
   const tracker::SystemClock clock;
   int pipe_ends[2];

@@ -295,6 +295,21 @@ TEST(ConnectionPages, WhatWasThereAtTheFirstPageIsShownExactlyOnce) {
   }
 }
 
+TEST(ConnectionPages, LeaveConnectionsToFlushesHoweverManyAreAskedFor) {
+  Counting db({.limit = 4});
+  ConnectionLog log(db.store.pool());
+  test::Session holder(db.database.conninfo());
+  holder.query("BEGIN; LOCK TABLE tallyd.organizations IN ACCESS EXCLUSIVE MODE");  // which every page looks into
+  ConnectionPageRequest request;
+  request.rights = ConnectionRights::everything();
+  std::vector<std::future<tracker::Result<ConnectionPage>>> pages;
+  for (int i = 0; i < 20; ++i) pages.push_back(db.store.start(log.page(request)));
+  db.database.await_lock_waits(3);
+  EXPECT_TRUE(db.flush(batch(db.one, 0, 1)).value().applied);
+  holder.query("COMMIT");
+  for (auto& page : pages) EXPECT_TRUE(page.get());
+}
+
 TEST(ConnectionPages, OldMovesAreForgottenInChunks) {
   Moving db;
   for (std::uint64_t n = 0; n < 5; ++n) db.tell({Moving::event(n, Status::disconnected, 1000)});

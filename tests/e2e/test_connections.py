@@ -600,7 +600,9 @@ class ConnectionSinks(ConnectionCase):
         self.log(client, count=1)
         lines = eventually(lambda: len(found := self.lines(daemon)) == 2 and found, "two lines")
         self.assertEqual([line["status"] for line in lines], ["connected", "disconnected"])
-        self.assertEqual((lines[1]["connection_id"], lines[1]["code"], lines[1]["reason"]), (connection, "0", 'a "bad"\nreason'))
+        self.assertEqual((lines[1]["connection_id"], lines[1]["code"], lines[1]["reason"]), (connection, 0, 'a "bad"\nreason'))
+        for absent in ("code", "reason", "ip", "user_id", "user_agent"):
+            self.assertNotIn(absent, lines[0], "nobody said it")
 
     def test_the_log_alone(self):
         daemon = self.replica(self.url, connection_log_sink="log")

@@ -14,6 +14,7 @@
 #include "metrics/http_metrics.hpp"
 #include "metrics/ingest_metrics.hpp"
 #include "metrics/journal_metrics.hpp"
+#include "metrics/log_metrics.hpp"
 #include "metrics/process_metrics.hpp"
 #include "metrics/registry.hpp"
 #include "metrics/report_metrics.hpp"
@@ -38,6 +39,7 @@ struct Everything {
   ReportMetrics reports{registry};
   ConnectionMetrics connections{registry};
   ProcessMetrics process{registry, "1.2.3", "abc"};
+  LogMetrics log{registry, [] { return 3; }, [] { return 5; }};
 
   std::string text(Format format = Format::text) const { return expose(registry.collect(), format); }
 };
@@ -122,6 +124,12 @@ TEST(MetricsText, ShowsWhatWasCounted) {
         "tallyd_usage_events_published_total{result=\"held\"} 7"}) {
     EXPECT_THAT(text, HasSubstr(line));
   }
+}
+
+TEST(MetricsText, TellsOfLogLinesThatGaveWay) {
+  const std::string text = Everything().text();
+  EXPECT_NE(text.find("tallyd_log_lines_dropped_total{queue=\"log\"} 3\n"), text.npos);
+  EXPECT_NE(text.find("tallyd_log_lines_dropped_total{queue=\"connection_log\"} 5\n"), text.npos);
 }
 
 TEST(MetricsText, TellsRealProcessFigures) {
