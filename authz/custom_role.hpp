@@ -26,7 +26,7 @@ struct CustomRole {
 enum class CustomRoleRefusal : std::uint8_t {
   org_required,
   forbidden,
-  reserved_name,       ///< a built-in role is called so
+  reserved_name,       ///< `is_reserved_role_name`
   mixed_levels,        ///< site or user permissions in an org role
   member_permissions,  ///< only system roles have them
   invalid_resource,

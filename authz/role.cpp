@@ -70,7 +70,11 @@ std::span<const NamedRole> named_roles() {
 }
 
 bool is_reserved_role_name(std::string_view name) noexcept {
-  return find_table(name) != nullptr;
+  const auto& rules = detail::kAssignableRoles;
+  return find_table(name) != nullptr || std::any_of(std::begin(rules), std::end(rules), [&](const auto& rule) {
+           return rule.actor == name ||
+                  std::find(rule.may_assign.begin(), rule.may_assign.end(), name) != rule.may_assign.end();
+         });
 }
 
 Result<Role> find_built_in_role(const RoleName& role, const RoleOptions& options) {

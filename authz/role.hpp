@@ -53,7 +53,7 @@ struct NamedRole {
 };
 /// All named roles; `org_system` is `organization-member`, which the store holds per org.
 std::span<const NamedRole> named_roles();
-/// Custom roles must not take one of these names.
+/// Custom roles must not take one of these names: those of named roles, and what the rules of assignment name besides.
 bool is_reserved_role_name(std::string_view name) noexcept;
 
 /// Built-in roles only. `unknown_role`: also for an org role without an org, a site role with one, and

@@ -18,9 +18,10 @@ bool is_org_role(std::string_view name) {
                      [&](const NamedRole& each) { return each.name == name && each.kind != RoleKind::site; });
 }
 
-/// An org role without its org belongs nowhere, so it counts in no org.
+/// The rules of assignment name an org's built-in roles, and roles of the site and of the system. A role that an org
+/// stores under the name of one of the latter is not that role; and an org role without its org counts in no org.
 bool counts_for(const RoleName& actor, const RoleName& target) {
-  return actor.org == target.org || (actor.org.empty() && !is_org_role(actor.name));
+  return is_org_role(actor.name) ? actor.org == target.org : actor.org.empty();
 }
 
 std::vector<RoleName> missing_in(std::span<const RoleName> roles, std::span<const RoleName> others) {

@@ -16,7 +16,7 @@ inline constexpr std::string_view kCustomSiteRole = "custom-site-role";
 inline constexpr std::string_view kCustomOrgRole = "custom-organization-role";
 
 /// Whether one of the actor's role names may give or take the target. An actor's org role counts for targets of the
-/// same org alone.
+/// same org alone; names of roles of the site and of system subjects count without an org alone.
 bool can_assign(std::span<const RoleName> actor_roles, const RoleName& target);
 
 struct RoleChange {

@@ -113,7 +113,8 @@ class Directory {
   /// With its memberships, groups and roles.
   Async<std::int64_t> delete_organization(tracker::Uuid id, std::string actor);
 
-  /// `not_found`: the organization or the user.
+  /// `not_found`: the organization or the user. `serialization` also when a role of the member's is not stored (any
+  /// more).
   Async<Put> put_member(Member member, Seen seen, std::string actor);
   Async<std::optional<Member>> find_member(tracker::Uuid organization, tracker::Uuid user);
   /// By user id.

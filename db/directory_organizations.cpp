@@ -1,3 +1,4 @@
+#include "authz/role.hpp"
 #include "db/detail/directory_rows.hpp"
 #include "db/directory.hpp"
 
@@ -61,7 +62,9 @@ constexpr Query kPutMember{"put_member", R"sql(
   problem AS (
     SELECT CASE WHEN NOT EXISTS (SELECT FROM tallyd.organizations o WHERE o.id = $1)
                   OR NOT EXISTS (SELECT FROM tallyd.users u WHERE u.id = $2) THEN 'absent'
-                WHEN $4::bigint <> coalesce((SELECT was.version FROM was), 0) THEN 'changed' END AS word),
+                WHEN $4::bigint <> coalesce((SELECT was.version FROM was), 0)
+                  OR NOT $6::text[] <@ ARRAY(SELECT c.name FROM tallyd.custom_roles c WHERE c.organization_id = $1)
+                THEN 'changed' END AS word),
   v AS (UPDATE tallyd.rights_version r SET version = r.version + 1 FROM problem
          WHERE r.one AND problem.word IS NULL RETURNING r.version),
   put AS (
@@ -126,6 +129,16 @@ Member member_at(const Rows& rows, int row) {
   return member;
 }
 
+/// Those of its roles that the program does not know by itself: they must be there when they are given, or they would
+/// come to mean whatever is stored under their names one day.
+std::vector<std::string> kept_in_store(const Member& member) {
+  const std::string organization = member.organization.to_string();
+  std::vector<std::string> roles;
+  for (const std::string& role : member.roles)
+    if (!authz::expand_role(authz::RoleName{role, organization})) roles.push_back(role);
+  return roles;
+}
+
 asio::awaitable<Result<Put>> run_put_organization(Pool& pool, Organization organization, Seen seen, std::string actor) {
   Params params;
   params.uuid(organization.id).text(organization.name).text(organization.display_name);
@@ -163,7 +176,7 @@ asio::awaitable<Result<std::int64_t>> run_delete_organization(Pool& pool, Uuid i
 asio::awaitable<Result<Put>> run_put_member(Pool& pool, Member member, Seen seen, std::string actor) {
   Params params;
   params.uuid(member.organization).uuid(member.user).texts(member.roles);
-  detail::add_seen(params, seen).text(actor);
+  detail::add_seen(params, seen).text(actor).texts(kept_in_store(member));
   const Result<Rows> rows = co_await detail::change_rights(pool, kPutMember, std::move(params));
   co_return detail::put_of(rows);
 }

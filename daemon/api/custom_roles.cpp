@@ -108,7 +108,7 @@ std::string_view sentence(CustomRoleRefusal refusal) {
     case CustomRoleRefusal::forbidden:
       return "The token does not give the right to do this.";
     case CustomRoleRefusal::reserved_name:
-      return "a built-in role is called so";
+      return "the name of a built-in role, or of one that the rules know";
     case CustomRoleRefusal::mixed_levels:
       return "a role of an organization holds neither site nor user permissions";
     case CustomRoleRefusal::member_permissions:

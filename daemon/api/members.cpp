@@ -13,8 +13,6 @@ using http::Status;
 using tracker::Errc;
 
 constexpr std::size_t kMostRoles = 64;
-/// Every member has it, named or not.
-constexpr std::string_view kImplied = "organization-member";
 
 struct MemberObject {
   MemberObject(const tracker::Uuid& in, const tracker::Uuid& who) : org(in.to_string()), user(who.to_string()) {}
@@ -44,13 +42,7 @@ std::vector<RoleName> names_of(const std::vector<std::string>& roles, const std:
 }
 
 std::vector<RoleName> with_implied(std::vector<RoleName> names, const std::string& org) {
-  names.push_back({std::string(kImplied), org});
-  return names;
-}
-
-std::vector<RoleName> stored_names(const std::vector<db::CustomRole>& roles, const std::string& org) {
-  std::vector<RoleName> names{{std::string(kImplied), org}};
-  for (const db::CustomRole& role : roles) names.push_back({role.name, org});
+  names.push_back({std::string(kImpliedRole), org});
   return names;
 }
 
@@ -129,11 +121,11 @@ Answer put_member(Context& context, http::Request& request) {
     const auto roles = co_await context.directory.list_roles(*org);
     if (!roles) co_return store_failure(roles.error());
 
+    const std::vector<RoleName> stored = stored_roles(*roles, object.org);
     std::vector<RoleName> from;
-    if (known) from = with_implied(names_of(known->roles, object.org), object.org);
+    if (known) from = still_there(with_implied(names_of(known->roles, object.org), object.org), stored);
     const authz::RoleChange change = authz::change_role_set(from, with_implied(names, object.org));
-    if (auto refusal = check_roles(context, request, object.org, change, names, stored_names(*roles, object.org)))
-      co_return std::move(*refusal);
+    if (auto refusal = check_roles(context, request, object.org, change, names, stored)) co_return std::move(*refusal);
 
     db::Member member;
     member.organization = *org;
@@ -169,10 +161,10 @@ Answer delete_member(Context& context, http::Request& request) {
     const auto roles = co_await context.directory.list_roles(*org);
     if (!roles) co_return store_failure(roles.error());
     // Whoever ends a membership takes its roles away.
+    const std::vector<RoleName> stored = stored_roles(*roles, object.org);
     authz::RoleChange change;
-    change.removed = with_implied(names_of((*member)->roles, object.org), object.org);
-    if (auto refusal = check_roles(context, request, object.org, change, {}, stored_names(*roles, object.org)))
-      co_return std::move(*refusal);
+    change.removed = still_there(with_implied(names_of((*member)->roles, object.org), object.org), stored);
+    if (auto refusal = check_roles(context, request, object.org, change, {}, stored)) co_return std::move(*refusal);
     auto deleting = context.directory.delete_member(*org, *user, db::Seen::at((*member)->version), actor(request));
     const auto deleted = co_await std::move(deleting);
     if (deleted) {

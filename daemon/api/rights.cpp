@@ -141,6 +141,20 @@ std::optional<Response> check_roles(Context& context, const http::Request& reque
   return forbidden();
 }
 
+std::vector<authz::RoleName> stored_roles(const std::vector<db::CustomRole>& roles, const std::string& org) {
+  std::vector<authz::RoleName> names{{std::string(kImpliedRole), org}};
+  for (const db::CustomRole& role : roles) names.push_back({role.name, org});
+  return names;
+}
+
+std::vector<authz::RoleName> still_there(std::vector<authz::RoleName> roles,
+                                         const std::vector<authz::RoleName>& stored) {
+  std::erase_if(roles, [&stored](const authz::RoleName& role) {
+    return !authz::find_built_in_role(role) && std::find(stored.begin(), stored.end(), role) == stored.end();
+  });
+  return roles;
+}
+
 boost::asio::awaitable<void> settle(Context& context, std::int64_t version) {
   const bool reached = co_await context.rights.reach(version);
   if (!reached) log::warn("a change of rights is not honoured here yet", {{"version", version}});

@@ -72,6 +72,14 @@ std::optional<http::Response> check_roles(Context& context, const http::Request&
                                           const authz::RoleChange& change, const std::vector<authz::RoleName>& names,
                                           const std::vector<authz::RoleName>& stored);
 
+/// Every member of an organization has it, named or not.
+inline constexpr std::string_view kImpliedRole = "organization-member";
+/// What the store knows of the organization's roles, for `check_roles`.
+std::vector<authz::RoleName> stored_roles(const std::vector<db::CustomRole>& roles, const std::string& org);
+/// Without those that are neither built in nor stored: they grant nothing, so there is nothing to take away.
+std::vector<authz::RoleName> still_there(std::vector<authz::RoleName> roles,
+                                         const std::vector<authz::RoleName>& stored);
+
 /// A change was committed: honoured here before it is answered, by the other replicas within their heartbeats.
 boost::asio::awaitable<void> settle(Context& context, std::int64_t version);
 

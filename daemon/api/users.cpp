@@ -1,3 +1,5 @@
+#include <map>
+
 #include "daemon/api/render.hpp"
 #include "daemon/api/rights.hpp"
 #include "daemon/log.hpp"
@@ -38,9 +40,12 @@ Wanted read_user(const JsonNode& body) {
   if (const JsonNode email = body.member("email"); email.present()) wanted.email = email.text(kLongestName);
   if (const JsonNode roles = body.member("roles"); roles.present()) {
     wanted.roles.emplace();
-    for (const std::string& role : roles.texts(kMostRoles, kLongestName))
+    for (std::string& role : roles.texts(kMostRoles, kLongestName)) {
+      // As it is named: an organization of zeros is none.
+      if (const auto name = authz::parse_role_name(role)) role = authz::to_string(*name);
       if (std::find(wanted.roles->begin(), wanted.roles->end(), role) == wanted.roles->end())
-        wanted.roles->push_back(role);
+        wanted.roles->push_back(std::move(role));
+    }
   }
   return wanted;
 }
@@ -88,11 +93,45 @@ std::optional<Response> check_put(Context& context, const http::Request& request
   return check_roles(context, request, "", change_between(before, after), site_names(after.roles), {});
 }
 
-/// Whoever deletes a user takes its roles away.
-std::optional<Response> check_delete(Context& context, const http::Request& request, const db::User& user) {
+/// A user's roles in organizations, by organization: `organization-member` and what else it has there.
+std::map<std::string, std::vector<authz::RoleName>> roles_by_org(const db::User& user) {
+  std::map<std::string, std::vector<authz::RoleName>> by_org;
+  for (const std::string& text : user.org_roles)
+    if (auto name = authz::parse_role_name(text)) by_org[name->org].push_back(std::move(*name));
+  return by_org;
+}
+
+bool are_built_in(const std::vector<authz::RoleName>& roles) {
+  return std::all_of(roles.begin(), roles.end(),
+                     [](const authz::RoleName& role) { return authz::expand_role(role).has_value(); });
+}
+
+/// Whoever deletes a user takes its roles away: those of the site, and as with the end of a membership those in each
+/// of its organizations.
+boost::asio::awaitable<std::optional<Response>> check_delete(Context& context, http::Request& request,
+                                                             const db::User& user) {
   authz::RoleChange change;
   change.removed = site_names(user.roles);
-  return check_roles(context, request, "", change, {}, {});
+  std::optional<Response> refusal = check_roles(context, request, "", change, {}, {});
+  if (refusal) co_return refusal;
+  const auto by_org = roles_by_org(user);
+  for (const auto& [org, roles] : by_org) {
+    std::vector<db::CustomRole> custom;
+    if (!are_built_in(roles)) {
+      const auto id = tracker::Uuid::parse(org);
+      auto known = co_await context.directory.list_roles(id.value_or(tracker::Uuid{}));
+      if (!known) {
+        refusal = store_failure(known.error());
+        co_return refusal;
+      }
+      custom = std::move(*known);
+    }
+    const std::vector<authz::RoleName> stored = stored_roles(custom, org);
+    change.removed = still_there(roles, stored);
+    refusal = check_roles(context, request, org, change, {}, stored);
+    if (refusal) co_return refusal;
+  }
+  co_return refusal;
 }
 
 void log_put(const http::Request& request, const db::User& user, bool created) {
@@ -169,7 +208,8 @@ Answer delete_user(Context& context, http::Request& request) {
     const auto user = co_await context.directory.find_user(*id);
     if (!user) co_return store_failure(user.error());
     if (!*user) co_return not_found("user");
-    if (auto refusal = check_delete(context, request, **user)) co_return std::move(*refusal);
+    auto refusal = co_await check_delete(context, request, **user);
+    if (refusal) co_return std::move(*refusal);
     auto deleting = context.directory.delete_user(*id, db::Seen::at((*user)->version), actor(request));
     const auto deleted = co_await std::move(deleting);
     if (deleted) {

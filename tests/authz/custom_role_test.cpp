@@ -163,5 +163,18 @@ TEST(ACustomRole, DoesNotTakeTheNameOfABuiltInOne) {
   }
 }
 
+TEST(ACustomRole, DoesNotTakeANameThatTheRulesOfAssignmentKnow) {
+  CustomRole named = role({});
+  for (const char* name : {"system", "prebuilds-orchestrator", "custom-site-role", "custom-organization-role"}) {
+    named.name = name;
+    for (const bool is_system : {false, true}) {
+      named.is_system = is_system;
+      EXPECT_EQ(create(owner(), named), Refusal::reserved_name) << name;
+      EXPECT_EQ(check_custom_role(owner(), CustomRoleOp::update, named), Refusal::reserved_name) << name;
+      EXPECT_EQ(check_custom_role(owner(), CustomRoleOp::delete_, named), std::nullopt) << "one from before goes away";
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tally::authz

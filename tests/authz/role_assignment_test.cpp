@@ -44,6 +44,16 @@ TEST(Assigning, ByAnOrgRoleStaysInItsOrg) {
   EXPECT_FALSE(may({{"organization-admin", ""}}, here("organization-auditor"))) << "an org role of no org";
 }
 
+TEST(Assigning, IsNotHelpedByAnOrgsRoleOfAnotherOnesName) {
+  for (const char* name : {"owner", "user-admin", "system", "prebuilds-orchestrator"}) {
+    EXPECT_TRUE(may({{name, ""}}, here("organization-member"))) << name;
+    EXPECT_FALSE(may({here(name)}, here("organization-member"))) << name;
+    EXPECT_FALSE(may({here(name)}, here("organization-admin"))) << name;
+    EXPECT_FALSE(may({here(name)}, {"member", ""})) << name;
+  }
+  EXPECT_TRUE(may({here("system"), here("organization-admin")}, here("organization-auditor"))) << "another role helps";
+}
+
 TEST(AChangeOfRoles, IsTheDifferenceByNameAndOrg) {
   const std::vector<RoleName> from = {{"a", ""}, {"b", ""}, here("c")};
   const std::vector<RoleName> to = {{"c", ""}, {"b", ""}, here("a"), here("c")};

@@ -183,6 +183,25 @@ TEST(CustomRoles, AreToldToReplicasAndTakenFromTheirHolders) {
       << "and nobody holds it";
 }
 
+TEST(CustomRoles, ThatWentMeanwhileAreNotGiven) {
+  Filled f;
+  ASSERT_TRUE(f.run(f.directory.put_role({f.kAcme, "watcher", "", false, {}, {}}, Seen::absent(), "t")));
+  ASSERT_TRUE(f.run(f.directory.put_organization({id(5), "other", ""}, Seen::absent(), "t")));
+  const std::int64_t version = f.changes(0).version;
+  EXPECT_EQ(f.run(f.directory.put_member({id(5), f.kBob, {"watcher"}}, Seen::absent(), "t")).error(),
+            Errc::serialization)
+      << "another organization's";
+  ASSERT_TRUE(f.run(f.directory.delete_role(f.kAcme, "watcher", "t")));
+  EXPECT_EQ(f.run(f.directory.put_member({f.kAcme, f.kBob, {"organization-auditor", "watcher"}}, Seen::absent(), "t"))
+                .error(),
+            Errc::serialization);
+  EXPECT_FALSE(f.run(f.directory.find_member(f.kAcme, f.kBob)).value());
+  EXPECT_EQ(f.changes(0).version, version + 1) << "the deletion alone";
+  EXPECT_TRUE(f.run(
+      f.directory.put_member({f.kAcme, f.kBob, {"organization-auditor", "organization-member"}}, Seen::absent(), "t")))
+      << "what the program knows by itself is not stored";
+}
+
 TEST(CustomRoles, GoWithTheirOrganization) {
   Filled f;
   ASSERT_TRUE(f.run(f.directory.put_role({f.kAcme, "watcher", "", false, {}, {}}, Seen::absent(), "t")));

@@ -135,6 +135,28 @@ class Users(DirectoryCase):
             self.assert_problem(self.put(self.owner, f"/users/{user}", {"username": "x", "roles": ["auditor", role]}), 422, "/roles/1")
         self.assert_problem(self.get(self.owner, f"/users/{user}"), 404)
 
+    def test_roles_are_kept_as_they_are_named(self):
+        user, nil = new_id(), uuid.UUID(int=0)
+        answer = self.put(self.owner, f"/users/{user}", {"username": "x", "roles": [f"auditor:{nil}", "auditor", f"template-admin:{{{nil}}}"]})
+        self.assertEqual((answer.status, answer.json["roles"]), (201, ["auditor", "template-admin"]))
+        self.assertEqual(self.postgres.sql(f"SELECT roles FROM tallyd.users WHERE id = '{user}'", self.database_name), [["{auditor,template-admin}"]])
+
+    def test_who_deletes_a_user_must_be_able_to_take_its_roles_in_every_organization(self):
+        _, admin = self.person("uma", "user-admin")
+        org, other = self.organization(), self.organization("other")
+        user, _ = self.person("ada")
+        self.put(self.owner, f"/organizations/{other}/roles/watcher", {"org_perms": []})
+        for role in ("organization-admin", "watcher"):
+            self.member(org, user)
+            self.member(other, user, role)
+            self.assert_problem(self.delete(admin, f"/organizations/{other}/members/{user}"), 403)
+            refusal = self.delete(admin, f"/users/{user}")
+            self.assert_problem(refusal, 403)
+            self.assertIn(f"{role}:{other}", refusal.json["detail"])
+            self.assertEqual(self.get(self.owner, f"/organizations/{org}/members/{user}").status, 200, "nothing is gone")
+        self.member(other, user)
+        self.assertEqual(self.delete(admin, f"/users/{user}").status, 204, "plain memberships are his to end")
+
     def test_two_users_cannot_have_one_name(self):
         self.assertEqual(self.put(self.owner, f"/users/{new_id()}", {"username": "twin"}).status, 201)
         self.assert_problem(self.put(self.owner, f"/users/{new_id()}", {"username": "TWIN"}), 409, "/username")
@@ -399,6 +421,67 @@ class CustomRoles(DirectoryCase):
         for name in ("a%3Ab", "a%20b", "%C3%A4", "x" * 65, "a%00b"):
             self.assert_problem(self.put(self.admin, f"/organizations/{self.org}/roles/{name}", {"org_perms": [READ]}), 422)
 
+    def test_names_that_the_rules_of_assignment_know_are_reserved(self):
+        for name in ("system", "prebuilds-orchestrator", "custom-organization-role", "custom-site-role"):
+            answer = self.put(self.owner, f"/organizations/{self.org}/roles/{name}", {"org_perms": []})
+            self.assert_problem(answer, 422)
+            self.assertIn("reserved_name", answer.json["detail"])
+
+    def test_one_with_the_name_of_a_system_subject_helps_nobody_to_give_roles(self):
+        target, _ = self.person("target")
+        user, client = self.person("uma")
+        self.assertEqual(self.put(self.owner, self.path, {"org_perms": []}).status, 201)
+        self.member(self.org, user, "organization-user-admin", "watcher")
+        # As it could be made before the name was reserved; the next change of the user brings it to the replica.
+        self.postgres.sql("UPDATE tallyd.custom_roles SET name = 'system'", self.database_name)
+        self.postgres.sql("UPDATE tallyd.organization_members SET roles = array_replace(roles, 'watcher', 'system')", self.database_name)
+        self.assertEqual(self.put(self.owner, f"/users/{user}", {"username": "uma b"}).status, 200)
+        self.assertIn(f"system:{self.org}", self.get(client, "/authz/whoami").json["roles"])
+        path = f"/organizations/{self.org}/members/{target}"
+        self.assert_problem(self.put(client, path, {"roles": ["organization-admin"]}), 403)
+        self.assert_problem(self.put(client, f"/organizations/{self.org}/members/{user}", {"roles": ["organization-admin"]}), 403)
+        self.assertEqual(self.put(client, path, {"roles": []}).status, 201, "what her own role gives")
+
+    def test_one_that_has_vanished_is_taken_away_and_not_given(self):
+        user, _ = self.person("ada")
+        path = f"/organizations/{self.org}/members/{user}"
+        for _ in range(2):
+            self.member(self.org, user)
+            self.postgres.sql(f"UPDATE tallyd.organization_members SET roles = '{{ghost,organization-auditor}}' WHERE user_id = '{user}'", self.database_name)
+            self.assert_problem(self.put(self.admin, path, {"roles": ["ghost", "organization-auditor"]}), 422, "/roles/0")
+            self.assert_problem(self.put(self.admin, path, {"roles": ["organization-auditor", "ghost"]}), 422, "/roles/1")
+            self.assertEqual(self.put(self.admin, path, {"roles": ["organization-auditor"]}).json["roles"], ["organization-auditor"])
+            self.postgres.sql(f"UPDATE tallyd.organization_members SET roles = '{{ghost}}' WHERE user_id = '{user}'", self.database_name)
+            self.assertEqual(self.delete(self.admin, path).status, 204)
+        self.member(self.org, user)
+        self.postgres.sql(f"UPDATE tallyd.organization_members SET roles = '{{ghost}}' WHERE user_id = '{user}'", self.database_name)
+        self.assertEqual(self.delete(self.owner, f"/users/{user}").status, 204)
+
+    def test_given_while_they_are_deleted_they_stay_with_nobody(self):
+        """One hand gives the role, the other deletes it and makes it anew: whoever holds it holds one that is there."""
+        user, _ = self.person("ada")
+        self.member(self.org, user)
+        path, outcomes, done = f"/organizations/{self.org}/members/{user}", [], threading.Event()
+
+        def give():
+            while not done.is_set():
+                for roles in (["watcher"], []):
+                    outcomes.append(self.put(self.admin, path, {"roles": roles}).status)
+
+        thread = threading.Thread(target=give)
+        thread.start()
+        owner = self.daemon.client(self.owner._token)
+        try:
+            for _ in range(15):
+                self.assertEqual(owner.request("PUT", API + self.path, {"org_perms": [READ]}).status, 201)
+                self.assertEqual(owner.request("DELETE", API + self.path).status, 204)
+                held = self.postgres.sql(f"SELECT roles FROM tallyd.organization_members WHERE user_id = '{user}'", self.database_name)
+                self.assertEqual(held, [["{}"]], "deleted, it is nobody's")
+        finally:
+            done.set()
+            thread.join()
+        self.assertLessEqual(set(outcomes), {200, 409, 422})
+
     def test_hostile_bodies_are_refused_with_a_pointer(self):
         for body, pointer in (
                 ({}, "/org_perms"), ({"org_perms": {}}, "/org_perms"), ({"org_perms": ["workspace:read"]}, "/org_perms/0"),
@@ -415,6 +498,19 @@ class CustomRoles(DirectoryCase):
         self.assertEqual(self.put(self.owner, path, body).status, 201)
         self.assert_problem(self.put(self.admin, path, {"org_perms": [READ]}), 403)
         self.assertEqual(self.put(self.owner, path, {"org_perms": [READ]}).json["is_system"], True, "what it is never changes")
+
+    def test_a_system_role_is_deleted_by_the_ordinary_right(self):
+        """docs/decisions/0009: making one takes the system's right, deleting it the organization's."""
+        body = {"is_system": True, "org_perms": [{"resource_type": "workspace", "action": "create", "negate": True}], "member": []}
+        for name in ("frozen", "organization-member"):
+            path = f"/organizations/{self.org}/roles/{name}"
+            self.assertEqual(self.put(self.owner, path, body).status, 201)
+            self.assert_problem(self.put(self.admin, path, {**body, "org_perms": []}), 403)
+            before = len(self.audit())
+            self.assertEqual(self.delete(self.admin, path).status, 204)
+            self.assertEqual(self.audit()[before:], [["delete_role", f"user:{self.admin_id}"]])
+            _, auditor = self.person(f"no admin of {name}", "auditor")
+            self.assert_problem(self.delete(auditor, path), 403)
 
     def test_an_organizations_own_member_role_switches_sharing_off(self):
         user, client = self.person("ada")
