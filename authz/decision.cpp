@@ -137,12 +137,21 @@ Decision decide(const PreparedSubject& subject, ActionWord action, const Object&
   return {true, std::nullopt, granted};
 }
 
+bool may_be_prebuilt(ActionWord action, const Object& object) noexcept {
+  const bool is_workspace = object.type.known == Type::workspace || object.type.known == Type::workspace_dormant;
+  const bool may_ask_again = action.known == Action::update || action.known == Action::delete_;
+  return is_workspace && may_ask_again && object.owner == kPrebuildsUserId;
+}
+
+Object as_prebuilt(const Object& workspace) noexcept {
+  return {Type::prebuilt_workspace, workspace.id, workspace.owner, workspace.org};
+}
+
 Decision decide_workspace_or_prebuilt(const PreparedSubject& subject, ActionWord action,
                                       const Object& object) noexcept {
   const Decision first = decide(subject, action, object);
-  const bool may_ask_again = action.known == Action::update || action.known == Action::delete_;
-  if (first.allowed || first.error || !may_ask_again || object.owner != kPrebuildsUserId) return first;
-  return decide(subject, action, {Type::prebuilt_workspace, object.id, object.owner, object.org});
+  if (first.allowed || first.error || !may_be_prebuilt(action, object)) return first;
+  return decide(subject, action, as_prebuilt(object));
 }
 
 std::optional<Errc> check_words(ActionWord action, TypeWord type) noexcept {

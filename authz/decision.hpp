@@ -39,7 +39,11 @@ struct Decision {
 /// Takes no lock and allocates nothing; about 20 to 40 ns. `any_org_with_org`.
 Decision decide(const PreparedSubject& subject, ActionWord action, const Object& object) noexcept;
 
-/// Update or delete of a workspace: one that nobody has claimed yet may also be allowed as a prebuilt workspace.
+/// Update or delete of a workspace, dormant or not, that nobody has claimed yet: it is asked for a second time as a
+/// prebuilt workspace.
+bool may_be_prebuilt(ActionWord action, const Object& object) noexcept;
+Object as_prebuilt(const Object& workspace) noexcept;
+/// With that second chance; for anything else as `decide`.
 Decision decide_workspace_or_prebuilt(const PreparedSubject& subject, ActionWord action, const Object& object) noexcept;
 
 /// For tests of callers: `invalid_type`, `invalid_action`.

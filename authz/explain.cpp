@@ -166,4 +166,14 @@ Explanation explain(const Subject& subject, ActionWord action, const Object& obj
   return result;
 }
 
+std::vector<Explanation> explain_workspace_or_prebuilt(const Subject& subject, ActionWord action,
+                                                       const Object& object) {
+  std::vector<Explanation> asked;
+  asked.push_back(explain(subject, action, object));
+  const Decision& first = asked.front().decision;
+  if (!first.allowed && !first.error && may_be_prebuilt(action, object))
+    asked.push_back(explain(subject, action, as_prebuilt(object)));
+  return asked;
+}
+
 }  // namespace tally::authz

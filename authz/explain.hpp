@@ -30,5 +30,8 @@ struct Explanation {
 
 /// `roles_missing` and `scope_missing` come as the decision's error.
 Explanation explain(const Subject& subject, ActionWord action, const Object& object);
+/// As `decide_workspace_or_prebuilt`: the last one settles it. If there are two, the second is of the prebuilt
+/// workspace.
+std::vector<Explanation> explain_workspace_or_prebuilt(const Subject& subject, ActionWord action, const Object& object);
 
 }  // namespace tally::authz

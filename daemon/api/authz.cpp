@@ -142,7 +142,8 @@ void post_authz_check(Context& context, http::Request& request, http::Responder 
   for (const auto& [key, check] : body.root().member("checks").members(kMostChecks)) {
     const Asked asked = read_check(check, subject.id());
     const authz::Object object{authz::TypeWord(asked.type), asked.id, asked.owner, asked.org, asked.any_org};
-    const authz::Decision decision = authz::decide(subject, authz::ActionWord(asked.action), object);
+    const authz::Decision decision =
+        authz::decide_workspace_or_prebuilt(subject, authz::ActionWord(asked.action), object);
     if (decision.error) check.member("object").refuse("any_org does not go together with an organization_id");
     context.authz_metrics.decided(request.thread, decision.allowed);
     answers[key] = decision.allowed;
@@ -160,7 +161,7 @@ void get_whoami(Context&, http::Request& request, http::Responder responder) {
     if (role.name == "organization-member") organizations.emplace_back(role.org);
   }
   json::object answer{{"id", caller.subject.id()}, {"kind", kind_word(caller.token.kind)}, {"name", caller.name()}};
-  if (caller.user) {
+  if (caller.user && !caller.token.agent) {  // an agent acts for its owner, and is somebody else
     answer["username"] = caller.user->username;
     answer["email"] = caller.user->email;
   }

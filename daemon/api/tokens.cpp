@@ -233,7 +233,7 @@ Answer delete_token(Context& context, http::Request& request) {
   if (!revoked) co_return store_failure(revoked.error());
   const auto now_us =
       std::chrono::duration_cast<std::chrono::microseconds>(context.clock.wall().time_since_epoch()).count();
-  context.book.forget(id, now_us);
+  context.book.forget(*found.token, now_us);
   log_token("token revoked", request, Action::delete_, *found.token);
   co_return http::no_content();
 }

@@ -6,6 +6,18 @@
 
 namespace tally::daemon {
 
+const tracker::Uuid* acts_for(const db::Token& token) noexcept {
+  switch (token.kind) {
+    case db::SubjectKind::system:
+      return nullptr;
+    case db::SubjectKind::user:
+      return token.user_id ? &*token.user_id : nullptr;
+    case db::SubjectKind::agent:
+      return token.agent ? &token.agent->owner : nullptr;
+  }
+  return nullptr;
+}
+
 authz::Result<authz::Scope> scope_of(const db::Token& token) {
   std::vector<authz::Scope> scopes;
   if (token.agent) {
@@ -56,12 +68,8 @@ authz::Result<authz::Subject> subject_of(const db::Token& token, const db::User*
   if (token.kind == db::SubjectKind::system) return authz::system_subject(token.system_subject);
   authz::Subject subject;
   subject.roles.emplace();
-  if (token.kind == db::SubjectKind::agent) {
-    subject.id = token.agent->owner.to_string();
-    return subject;
-  }
-  subject.id = token.user_id->to_string();
-  if (!user) return subject;  // deleted: no role grants anything
+  if (const tracker::Uuid* id = acts_for(token)) subject.id = id->to_string();
+  if (!user) return subject;  // unknown or deleted: no role grants anything
   std::vector<std::string> names = user->roles;
   names.emplace_back("member");  // which every user has
   names.insert(names.end(), user->org_roles.begin(), user->org_roles.end());

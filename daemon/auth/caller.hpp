@@ -23,7 +23,7 @@ struct Caller {
   /// Rate limit: until when the caller has used up its allowance (steady clock, ns).
   mutable std::atomic<std::int64_t> used_up_at_ns{0};
   db::Token token;
-  std::optional<db::User> user;  ///< of a user's token; nothing once the user is deleted
+  std::optional<db::User> user;  ///< `acts_for`; nothing when the directory does not know that user (any more)
   /// What the token is good for, its own allow list included. Part of `subject` as well.
   authz::Scope scope;
 
@@ -42,10 +42,14 @@ authz::CustomRole to_custom_role(const db::CustomRole& role);
 std::string permission_text(const authz::Permission& permission);
 authz::Permission parse_permission(std::string_view text);
 
+/// Whose roles a token has: its user's, or those of the owner of its agent's workspace. Null for a system subject.
+const tracker::Uuid* acts_for(const db::Token& token) noexcept;
+
 /// The scopes of a token together, narrowed by its allow list.
 authz::Result<authz::Scope> scope_of(const db::Token& token);
 
-/// Rights of a token: its subject's roles, narrowed by its scope. `user` is for user tokens.
+/// Rights of a token: its subject's roles, narrowed by its scope. `user` is who it acts for; without one it has no role
+/// (an agent may still report for its workspace: that asks for no role).
 authz::Result<std::shared_ptr<const Caller>> make_caller(const db::Token& token, const db::User* user,
                                                          const CustomRoles& roles);
 

@@ -15,6 +15,8 @@ namespace {
 
 constexpr auto kReachWithin = 2s;
 constexpr auto kUseInterval = 60s;
+// A database that is away is not asked with every round.
+constexpr auto kNoteAgain = 5s;
 // One heartbeat may have been under way while this replica learnt of a change of its own.
 constexpr int kRestoredAfter = 2;
 
@@ -80,10 +82,16 @@ asio::awaitable<void> RightsSync::note_use() {
     next_interval_ = now + kUseInterval;
     forget_ended();
   }
-  std::vector<std::string> used = book_.take_used();
-  if (used.empty()) co_return;
+  for (std::string& id : book_.take_used()) unnoted_.insert(std::move(id));
+  if (unnoted_.empty() || now < note_again_) co_return;
+  std::vector<std::string> used(unnoted_.begin(), unnoted_.end());
   const auto noted = co_await store_.touch(std::move(used));
-  if (!noted) log::debug("the use of tokens was not noted", {{"error", noted.error().message()}});
+  if (noted) {
+    unnoted_.clear();
+  } else {
+    note_again_ = now + kNoteAgain;
+    log::debug("the use of tokens was not noted", {{"error", noted.error().message()}});
+  }
 }
 
 void RightsSync::forget_ended() {

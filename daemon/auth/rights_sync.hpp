@@ -1,6 +1,7 @@
 #pragma once
 #include <boost/asio/steady_timer.hpp>
 #include <list>
+#include <set>
 
 #include "daemon/auth/token_book.hpp"
 #include "daemon/counting/disk_thread.hpp"
@@ -51,6 +52,8 @@ class RightsSync {
   std::int64_t wanted_ = 0;
   int lower_ = 0;  ///< heartbeats in a row that showed a lower version than the book's
   tracker::SteadyTime next_interval_{};
+  std::set<std::string> unnoted_;  ///< tokens that are in use, and that the database has not been told of
+  tracker::SteadyTime note_again_{};
   bool stopping_ = false;
 };
 

@@ -92,7 +92,8 @@ TokenBook::Shard& TokenBook::shard_of(std::string_view id) const {
 
 authz::Result<std::shared_ptr<const Caller>> TokenBook::prepare(const db::Token& token) const {
   const std::lock_guard lock(directory_mutex_);
-  const auto user = token.user_id ? users_.find(*token.user_id) : users_.end();
+  const tracker::Uuid* id = acts_for(token);
+  const auto user = id ? users_.find(*id) : users_.end();
   return make_caller(token, user == users_.end() ? nullptr : &user->second, roles_);
 }
 
@@ -180,7 +181,7 @@ void TokenBook::drop_callers_of(const std::set<tracker::Uuid>& users) {
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
     for (auto& [id, entry] : shard.entries)
-      if (entry.token.user_id && users.contains(*entry.token.user_id)) {
+      if (const tracker::Uuid* id = acts_for(entry.token); id && users.contains(*id)) {
         entry.caller.reset();
         entry.broken = false;
       }
@@ -283,13 +284,13 @@ void TokenBook::learn(const db::Token& token, const std::optional<db::User>& use
   dirty_ = true;
 }
 
-void TokenBook::forget(std::string_view id, std::int64_t revoked_at_us) {
-  Shard& shard = shard_of(id);
+void TokenBook::forget(db::Token token, std::int64_t revoked_at_us) {
+  Shard& shard = shard_of(token.id);
   const std::lock_guard lock(shard.mutex);
-  const auto found = shard.entries.find(id);
-  if (found == shard.entries.end()) return;
-  found->second.token.revoked_at_us = revoked_at_us;
-  found->second.caller.reset();
+  Entry& entry = shard.entries[token.id];
+  if (entry.token.id.empty()) entry.token = std::move(token);
+  entry.token.revoked_at_us = revoked_at_us;
+  entry.caller.reset();
   dirty_ = true;
 }
 

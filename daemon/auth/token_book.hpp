@@ -58,8 +58,9 @@ class TokenBook {
   void drop_ended(std::int64_t before_us);
   /// One token that was just found (and its user): not a new version. An older view replaces nothing.
   void learn(const db::Token& token, const std::optional<db::User>& user);
-  /// Revoked on this replica: refused from now on.
-  void forget(std::string_view id, std::int64_t revoked_at_us);
+  /// Revoked on this replica: refused from now on, also when the book hears of the token only now, or once more from a
+  /// look-up that saw it good.
+  void forget(db::Token token, std::int64_t revoked_at_us);
 
   /// Tokens that were used for the first time since `start_use_interval`, each once; who asks has them noted.
   std::vector<std::string> take_used();

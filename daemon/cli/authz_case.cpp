@@ -3,6 +3,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
 
+#include "authz/decision.hpp"
 #include "authz/system_subject.hpp"
 
 namespace tally::daemon::cli {
@@ -249,6 +250,17 @@ const authz::Table& read_table(std::string_view name) {
   std::string known;
   for (const authz::Table& each : authz::tables()) known += (known.empty() ? "" : ", ") + std::string(each.name);
   throw BadCase("unknown table \"" + std::string(name) + "\"; there are " + known);
+}
+
+std::optional<authz::Errc> first_error(const SubjectText& subject, const CaseOptions& options, authz::ActionWord action,
+                                       const authz::Object& object) {
+  if (options.strict) {
+    if (const auto error = authz::check_words(action, object.type)) return error;
+  }
+  if (!subject.roles) return authz::Errc::roles_missing;
+  if (!subject.scope) return authz::Errc::scope_missing;
+  if (object.any_org && !object.org.empty() && object.org != authz::kNilId) return authz::Errc::any_org_with_org;
+  return std::nullopt;
 }
 
 authz::Result<authz::Subject> expand(const SubjectText& subject, const authz::RoleOptions& options) {

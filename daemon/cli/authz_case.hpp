@@ -72,6 +72,10 @@ std::vector<ObjectText> read_rows(const boost::json::object& from, std::string_v
 authz::Filter read_predicate(const boost::json::object& from);
 const authz::Table& read_table(std::string_view name);
 
+/// What has to be said before any name is looked up, in its order: words (if strict), roles, scope, `any_org`.
+std::optional<authz::Errc> first_error(const SubjectText& subject, const CaseOptions& options, authz::ActionWord action,
+                                       const authz::Object& object);
+
 /// Roles first, then the scope. `authz::Errc` of whatever does not expand; members that are missing stay missing.
 authz::Result<authz::Subject> expand(const SubjectText& subject, const authz::RoleOptions& options);
 

@@ -58,18 +58,6 @@ authz::Result<authz::PreparedSubject> prepare(const SubjectText& text, const aut
   return authz::prepare(*subject);
 }
 
-/// What has to be said before any name is looked up.
-std::optional<authz::Errc> first_error(const SubjectText& subject, const CaseOptions& options, authz::ActionWord action,
-                                       const authz::Object& object) {
-  if (options.strict) {
-    if (const auto error = authz::check_words(action, object.type)) return error;
-  }
-  if (!subject.roles) return authz::Errc::roles_missing;
-  if (!subject.scope) return authz::Errc::scope_missing;
-  if (object.any_org && !object.org.empty() && object.org != authz::kNilId) return authz::Errc::any_org_with_org;
-  return std::nullopt;
-}
-
 using Decide = authz::Decision (*)(const authz::PreparedSubject&, authz::ActionWord, const authz::Object&) noexcept;
 
 json::object answer_decision(const json::object& input, Decide decide) {

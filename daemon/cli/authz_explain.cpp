@@ -34,8 +34,11 @@ void write_levels(std::string_view whose, const std::vector<authz::LevelVote>& l
   }
 }
 
+std::string verdict(const authz::Decision& decision) {
+  return (decision.allowed ? "allowed: " : "denied: ") + std::string(authz::word(decision.reason));
+}
+
 void write(const authz::Explanation& why, std::ostream& out) {
-  out << (why.decision.allowed ? "allowed" : "denied") << ": " << authz::word(why.decision.reason) << '\n';
   write_levels("roles", why.roles, out);
   out << "  access lists: " << (why.acl.empty() ? "nothing" : "yes, by " + shown(why.acl)) << '\n';
   write_levels("scope", why.scope, out);
@@ -43,26 +46,44 @@ void write(const authz::Explanation& why, std::ostream& out) {
       << (why.allow_entry.empty() ? "no entry admits the object" : "admits it by " + shown(why.allow_entry)) << '\n';
 }
 
+void write_error(const boost::system::error_code& error, std::ostream& out) {
+  out << "error: " << authz::word(static_cast<authz::Errc>(error.value())) << ": " << error.message() << '\n';
+}
+
+std::vector<authz::Explanation> explain(const std::string& kind, const authz::Subject& subject,
+                                        authz::ActionWord action, const authz::Object& object) {
+  if (kind == "workspace_or_prebuilt") return authz::explain_workspace_or_prebuilt(subject, action, object);
+  return {authz::explain(subject, action, object)};
+}
+
 void answer(const json::object& input, std::ostream& out) {
+  const std::string kind = read_optional_text(input, "kind");
+  if (!kind.empty() && kind != "workspace_or_prebuilt")
+    throw BadCase("there is nothing to explain in a case of kind \"" + kind + "\"");
   const std::optional<SubjectText> text = read_subject(input);
   const CaseOptions options = read_options(input);
   const std::string action = read_text(input, "action");
   const ObjectText object = read_object(input);
-  if (!text) throw BadCase("\"subject\" must be an object");
 
-  out << shown(read_optional_text(input, "name")) << ": subject " << shown(text->id) << ", " << shown(action) << " on "
-      << shown(object.type) << ": ";
+  out << shown(read_optional_text(input, "name")) << ": subject " << (text ? shown(text->id) : "nobody") << ", "
+      << shown(action) << " on " << shown(object.type) << ": ";
+  if (!text) {
+    out << "denied: nobody asks\n";
+    return;
+  }
+  if (const auto error = first_error(*text, options, authz::ActionWord(action), object.object()))
+    return write_error(make_error_code(*error), out);
   const authz::Result<authz::Subject> subject = expand(*text, options.roles);
-  if (!subject) {
-    out << "error: " << subject.error().message() << '\n';
-    return;
-  }
-  const authz::Explanation why = authz::explain(*subject, authz::ActionWord(action), object.object());
-  if (why.decision.error) {
-    out << "error: " << make_error_code(*why.decision.error).message() << '\n';
-    return;
-  }
-  write(why, out);
+  if (!subject) return write_error(subject.error(), out);
+  const auto asked = explain(kind, *subject, authz::ActionWord(action), object.object());
+  const authz::Decision& settled = asked.back().decision;
+  if (settled.error) return write_error(make_error_code(*settled.error), out);
+  out << verdict(settled) << '\n';
+  if (asked.size() > 1) out << "  as it stands: " << verdict(asked.front().decision) << '\n';
+  write(asked.front(), out);
+  if (asked.size() == 1) return;
+  out << "  asked again as \"prebuilt_workspace\": " << verdict(settled) << '\n';
+  write(asked.back(), out);
 }
 
 }  // namespace

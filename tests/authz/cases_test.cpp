@@ -69,6 +69,35 @@ TEST_P(WorkedCases, AreAnsweredToTheLetter) {
   EXPECT_FALSE(std::getline(answers, answer)) << answer;
 }
 
+/// What `explain` says of a case, in the words of `eval`: its first line ends with the verdict.
+json::object explained(const std::string& line) {
+  std::istringstream in(line);
+  std::ostringstream out;
+  EXPECT_EQ(authz_explain(in, out), 0);
+  const std::string text = out.str();
+  const std::string first = text.substr(0, text.find('\n'));
+  if (first.find(": allowed: ") != first.npos) return {{"allow", true}};
+  if (first.find(": denied: ") != first.npos) return {{"allow", false}};
+  constexpr std::string_view kError = ": error: ";
+  const std::size_t word = first.rfind(kError) + kError.size();
+  return {{"allow", false}, {"error", first.substr(word, first.find(':', word) - word)}};
+}
+
+TEST_P(WorkedCases, AreExplainedAsTheyAreAnswered) {
+  const json::value document = json::parse(read(GetParam().name));
+  for (const json::value& each : document.at("cases").as_array()) {
+    const json::value* kind = each.as_object().if_contains("kind");
+    if (kind && *kind != "workspace_or_prebuilt") continue;
+    const std::string line = json::serialize(each) + "\n";
+    std::istringstream in(line);
+    std::ostringstream out;
+    authz_eval(in, out);
+    json::object answer = json::parse(out.str()).as_object();
+    answer.erase("name");
+    EXPECT_EQ(explained(line), answer) << line;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Contract, WorkedCases,
                          testing::Values(CaseFile{"authz", 509}, CaseFile{"corner", 1016}, CaseFile{"roles", 1644},
                                          CaseFile{"scopes", 134}, CaseFile{"filter", 29}),

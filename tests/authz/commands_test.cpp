@@ -166,6 +166,40 @@ TEST(AuthzExplain, NamesThePermissionThatSettlesIt) {
   EXPECT_NE(out.str().find("roles site: yes, by \"workspace:read\" of \"owner\""), std::string::npos) << out.str();
 }
 
+std::string explain(const std::string& members) {
+  std::istringstream in(case_with(members));
+  std::ostringstream out;
+  EXPECT_EQ(authz_explain(in, out), 0) << members;
+  return out.str();
+}
+
+TEST(AuthzExplain, ReportsErrorsInTheirOrder) {
+  const std::string conflict = R"("action":"read","object":{"type":"mystery","any_org":true,"org":"o"})";
+  for (const auto& [members, error] : std::vector<std::pair<std::string, std::string>>{
+           {R"("options":{"strict":true},"subject":{"id":"u"},)" + conflict, "invalid_type"},
+           {R"("subject":{"id":"u","scope":"nope"},)" + conflict, "roles_missing"},
+           {R"("subject":{"id":"u","roles":["nobody"]},)" + conflict, "scope_missing"},
+           {R"("subject":{"id":"u","roles":["nobody"],"scope":"nope"},)" + conflict, "any_org_with_org"},
+           {R"("subject":{"id":"u","roles":["nobody"],"scope":"nope"},)" + kObject, "unknown_role"},
+           {R"("subject":{"id":"u","roles":["owner"],"scope":"nope"},)" + kObject, "unknown_scope"},
+       })
+    EXPECT_NE(explain(members).find(": error: " + error + ": "), std::string::npos) << members << explain(members);
+  EXPECT_NE(explain(R"("subject":null,)" + kObject).find(": denied: nobody asks"), std::string::npos);
+}
+
+TEST(AuthzExplain, ShowsTheSecondChanceOfAPrebuiltWorkspace) {
+  const std::string question =
+      R"("subject":{"id":"u","roles":["template-admin"],"scope":"coder:all"},"action":"delete",)"
+      R"("object":{"type":"workspace","owner":"c42fdf75-3097-471c-8c33-fb52454d81c0","org":"o"})";
+  EXPECT_NE(explain(question).find("\"workspace\": denied: no_grant\n"), std::string::npos) << explain(question);
+  const std::string both = explain(R"("kind":"workspace_or_prebuilt",)" + question);
+  EXPECT_NE(both.find("\"workspace\": allowed: site_role\n  as it stands: denied: no_grant\n"), std::string::npos)
+      << both;
+  EXPECT_NE(both.find("  asked again as \"prebuilt_workspace\": allowed: site_role\n  roles site: yes, by"),
+            std::string::npos)
+      << both;
+}
+
 TEST(AuthzExplain, DoesNotLetACaseWriteToTheTerminal) {
   std::istringstream in("{\"name\":\"\\u001b[2J\",\"subject\":" + kOwner + "," + kObject + "}\n");
   std::ostringstream out;

@@ -143,6 +143,14 @@ TEST(APrebuiltWorkspace, IsUpdatedAndDeletedByTemplateAdmins) {
   }
 }
 
+TEST(APrebuiltWorkspace, IsAWorkspace) {
+  const PreparedSubject admin = with_roles({"member", "template-admin"});
+  for (const Type other : {Type::task, Type::workspace_proxy, Type::user}) {
+    EXPECT_FALSE(decide_workspace_or_prebuilt(admin, Action::update, {other, {}, kPrebuildsUserId, kOrg}).allowed)
+        << name(other);
+  }
+}
+
 // `prebuilt_workspace` has no action but these two; a `*` does not give it more.
 TEST(APrebuiltWorkspace, GivesNothingButUpdateAndDelete) {
   Subject subject;

@@ -158,9 +158,11 @@ MUTANTS = [
     ("assigning: what the actor's roles list", RA, "return RefusedRoleChange{RoleChangeRefusal::not_assignable, role};", "continue;"),
     ("assigning: a stored role is no built-in", RA, "if (expand_role(role)) return role;", "return role;"),
     # Prebuilt workspaces
-    ("prebuilt: a second chance", D, "if (first.allowed || first.error || !may_ask_again || object.owner != kPrebuildsUserId) return first;", "return first;"),
-    ("prebuilt: of the prebuilds user alone", D, " || object.owner != kPrebuildsUserId) return first;", ") return first;"),
-    ("prebuilt: update and delete alone", D, "|| !may_ask_again ||", "||"),
+    ("prebuilt: a second chance", D, "if (first.allowed || first.error || !may_be_prebuilt(action, object)) return first;", "return first;"),
+    ("prebuilt: of the prebuilds user alone", D, " && object.owner == kPrebuildsUserId;", ";"),
+    ("prebuilt: update and delete alone", D, "return is_workspace && may_ask_again &&", "return is_workspace &&"),
+    ("prebuilt: workspaces alone", D, "return is_workspace && may_ask_again &&", "return may_ask_again &&"),
+    ("prebuilt: dormant ones too", D, "|| object.type.known == Type::workspace_dormant;", ";"),
     # Filters
     ("filters: the site's negative", F, "if (site_vote < 0) return terms;", ""),
     ("filters: a site grant is all", F, "if (site_vote > 0) return {Term{}};", ""),

@@ -41,6 +41,10 @@ TEST(AnyDecision, IsTheOneThatTheRulesGiveWordByWord) {
       ASSERT_EQ(decision.error, wanted.error) << shown(object, action);
       ASSERT_EQ(decision.allowed, wanted.allowed) << shown(object, action);
       ASSERT_EQ(word(decision.reason), word(wanted.reason)) << shown(object, action);
+      const Decision or_prebuilt = decide_workspace_or_prebuilt(prepared, ActionWord(action), object.object());
+      const auto in_words = explain_workspace_or_prebuilt(subject, ActionWord(action), object.object());
+      ASSERT_EQ(or_prebuilt.allowed, in_words.back().decision.allowed) << shown(object, action);
+      ASSERT_EQ(word(or_prebuilt.reason), word(in_words.back().decision.reason)) << shown(object, action);
       ++(decision.allowed ? allowed : denied);
     }
   });

@@ -615,6 +615,18 @@ class TokensOverHttp(DirectoryCase):
         self.get(self.daemon.client(made["token"]), "/authz/whoami")
         eventually(lambda: "last_used_at" in self.get(self.owner, f"/tokens/{made['id']}").json, "its use is noted", 10)
 
+    def test_show_their_use_once_the_database_takes_it(self):
+        replica = self.replica(self.url, "chatty", log_level="debug")
+        made = self.make(self.owner)
+        self.postgres.sql(
+            "CREATE FUNCTION tallyd.refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'not now'; END$$;"
+            "CREATE TRIGGER refuse BEFORE UPDATE OF last_used_at ON tallyd.api_tokens FOR EACH ROW EXECUTE FUNCTION tallyd.refuse()",
+            self.database_name)
+        self.get(replica.client(made["token"]), "/authz/whoami")
+        eventually(lambda: "the use of tokens was not noted" in [e["msg"] for e in replica.entries()], "it was tried", 10)
+        self.postgres.sql("DROP TRIGGER refuse ON tallyd.api_tokens", self.database_name)
+        eventually(lambda: "last_used_at" in self.get(self.owner, f"/tokens/{made['id']}").json, "its use is noted later", 20)
+
     def test_are_gone_from_the_database_some_time_after_their_end(self):
         sleeper = self.replica(self.url, "sleeper", retention_tokens="1s", dedup_window="1s")
         made = self.make(self.owner, name="phone")
@@ -661,6 +673,55 @@ class Questions(DirectoryCase):
         self.assertEqual(answer.json, {
             "own": True, "by id": True, "other's": False, "anywhere": True, "unknown type": False, "unknown action": False, "secret": True})
         self.assertEqual(client.post(f"{API}/authz/check", {"checks": {}}).json, {})
+
+    def test_a_prebuilt_workspace_is_asked_about_as_one_too(self):
+        org, prebuilds = self.organization(), "c42fdf75-3097-471c-8c33-fb52454d81c0"
+        _, client = self.person("tam", "template-admin")
+        where = {"organization_id": org, "owner_id": prebuilds}
+        for action, allowed in (("read", True), ("update", True), ("delete", True), ("start", False), ("ssh", False)):
+            self.assertEqual(self.may(client, "workspace", action, **where), allowed, action)
+        self.assertTrue(self.may(client, "workspace_dormant", "delete", **where))
+        self.assertFalse(self.may(client, "workspace", "delete", organization_id=org, owner_id=self.owner_id), "somebody's")
+        self.assertFalse(self.may(client, "task", "delete", **where), "no workspace")
+        _, member = self.person("max")
+        self.assertFalse(self.may(member, "workspace", "delete", **where))
+
+    def test_of_an_agent_are_its_owners_narrowed_to_its_workspace(self):
+        org, workspace, template = self.organization(), new_id(), new_id()
+        user = new_id()
+        where = {"organization_id": org, "owner_id": "me"}
+
+        def agent(*flags):
+            return self.daemon.client(run_tallyd(
+                "token", "create", "--agent", "--workspace", workspace, "--owner", user, "--template", template, "--version", new_id(), *flags,
+                "--database-url", self.url).stdout.strip())
+
+        plain, blocked = agent(), agent("--no-user-data")
+        event = {"workspace_id": workspace, "owner_id": user, "allowed": 1}
+        for client in (plain, blocked):
+            self.assertEqual(client.post(EVENTS, event).status, 202, "nobody in the directory owns it yet")
+            self.assertFalse(self.may(client, "workspace", "read", resource_id=workspace, **where))
+        self.assertEqual(self.put(self.owner, f"/users/{user}", {"username": "ada", "email": "ada@x"}).status, 201)
+        self.member(org, user)
+        for client in (plain, blocked):
+            self.assertTrue(self.may(client, "workspace", "update", resource_id=workspace, **where))
+            self.assertFalse(self.may(client, "workspace", "read", resource_id=new_id(), **where), "another one of the same owner")
+            self.assertFalse(self.may(client, "workspace", "create", **where))
+            self.assertFalse(self.may(client, "api_key", "create", owner_id="me"))
+            self.assertEqual(client.post(EVENTS, event).status, 202)
+            self.assertEqual(client.post(EVENTS, {**event, "workspace_id": new_id()}).status, 403)
+            who = self.get(client, "/authz/whoami").json
+            self.assertEqual((who["kind"], who["id"], who["workspace_id"], who["roles"]), ("agent", user, workspace, ["member", f"organization-member:{org}"]))
+            self.assertNotIn("email", who)
+            self.assert_problem(self.get(client, f"/users/{self.owner_id}"), 403)
+        self.assertTrue(self.may(plain, "user", "read_personal", resource_id=user, owner_id="me"))
+        self.assertFalse(self.may(blocked, "user", "read_personal", resource_id=user, owner_id="me"))
+        self.assertEqual(self.get(plain, f"/users/{user}").json["email"], "ada@x")
+        self.assert_problem(self.get(blocked, f"/users/{user}"), 403)
+        self.assertEqual(self.put(self.owner, f"/users/{user}", {"username": "ada", "roles": ["owner"]}).status, 200)
+        self.assertFalse(self.may(plain, "audit_log", "read"), "the owner of the site too lends it no more than the workspace")
+        self.assert_problem(self.delete(plain, f"/users/{user}"), 403)
+        self.assert_problem(self.put(plain, f"/users/{user}", {"username": "ada", "roles": []}), 403)
 
     def test_that_cannot_be_read_are_refused_with_a_pointer(self):
         good = {"resource_type": "workspace"}

@@ -109,10 +109,24 @@ TEST_F(TokenBookTest, ARevocationIsNeverTakenBackByAnOlderView) {
   const db::Token before = token("abcdefghij");
   book.learn(before, std::nullopt);
   ASSERT_EQ(book.check({"abcdefghij", kSecret}).verdict, Verdict::good);
-  book.forget("abcdefghij", 5);
+  book.forget(before, 5);
   EXPECT_EQ(book.check({"abcdefghij", kSecret}).verdict, Verdict::refused);
   book.learn(before, std::nullopt);  // an answer of the database that was under way
   EXPECT_EQ(book.check({"abcdefghij", kSecret}).verdict, Verdict::refused);
+}
+
+TEST_F(TokenBookTest, ARevocationOfATokenThatWasNotKnownYetIsRemembered) {
+  const db::Token before = agent_token("abcdefghij");
+  {
+    TokenBook book(file(), clock_);
+    book.forget(before, 5);
+    EXPECT_EQ(book.check({"abcdefghij", kSecret}).verdict, Verdict::refused);
+    book.learn(before, std::nullopt);  // what a look-up found before the revocation
+    EXPECT_EQ(book.check({"abcdefghij", kSecret}).verdict, Verdict::refused);
+    ASSERT_TRUE(book.save());
+  }
+  TokenBook book(file(), clock_);
+  EXPECT_EQ(book.check({"abcdefghij", kSecret}).verdict, Verdict::refused) << "after a restart too";
 }
 
 TEST_F(TokenBookTest, RemembersHashesAndRightsOverARestartAndKeepsNoSecret) {
@@ -230,6 +244,75 @@ TEST_F(TokenBookTest, AnAgentReportsForItsOwnWorkspaceAndOwnerOnly) {
   book.learn(narrowed, std::nullopt);
   EXPECT_FALSE(admits_event(*book.check({"agentaback", kSecret}).caller, test::id(1), test::id(2)))
       << "the stored list no longer admits the owner";
+}
+
+bool may_to(const TokenBook::Answer& answer, Action action, const authz::Object& object) {
+  return authz::decide(answer.caller->subject, action, object).allowed;
+}
+
+/// An agent of workspace 1 of user 2, who is a member of organization 7.
+db::RightsChanges agent_of_a_member(std::int64_t version) {
+  db::RightsChanges changes;
+  changes.version = version;
+  changes.tokens = {agent_token("agentagent")};
+  changes.users = {db::User{test::id(2), "ann", "ann@x", {}, version}};
+  changes.users.front().org_roles = {"organization-member:" + test::id(7).to_string()};
+  return changes;
+}
+
+TEST_F(TokenBookTest, AnAgentHasItsOwnersRightsOnItsOwnWorkspaceAlone) {
+  TokenBook book(file(), clock_);
+  book.apply(agent_of_a_member(1));
+  const auto answer = book.check({"agentagent", kSecret});
+  ASSERT_EQ(answer.verdict, Verdict::good);
+  const std::string own = test::id(1).to_string(), owner = test::id(2).to_string(), org = test::id(7).to_string();
+  const std::string other = test::id(9).to_string();
+  EXPECT_TRUE(may_to(answer, Action::read, {Type::workspace, own, owner, org}));
+  EXPECT_TRUE(may_to(answer, Action::ssh, {Type::workspace, own, owner, org}));
+  EXPECT_FALSE(may_to(answer, Action::read, {Type::workspace, other, owner, org})) << "another one of its owner";
+  EXPECT_FALSE(may_to(answer, Action::read, {Type::workspace, own, other, org})) << "the owner may not either";
+  EXPECT_FALSE(may_to(answer, Action::create, {Type::workspace, {}, owner, org}));
+  EXPECT_TRUE(may_to(answer, Action::read_personal, {Type::user, owner, owner}));
+  EXPECT_FALSE(may_to(answer, Action::read, {Type::api_key, {}, owner}));
+  EXPECT_TRUE(admits_event(*answer.caller, test::id(1), test::id(2)));
+}
+
+TEST_F(TokenBookTest, AnAgentWithoutUserDataReadsNothingOfItsOwner) {
+  TokenBook book(file(), clock_);
+  db::RightsChanges changes = agent_of_a_member(1);
+  changes.tokens.front().agent->no_user_data = true;
+  book.apply(changes);
+  const auto answer = book.check({"agentagent", kSecret});
+  ASSERT_EQ(answer.verdict, Verdict::good);
+  const std::string own = test::id(1).to_string(), owner = test::id(2).to_string(), org = test::id(7).to_string();
+  EXPECT_TRUE(may_to(answer, Action::read, {Type::workspace, own, owner, org}));
+  for (const Action action : {Action::read, Action::read_personal, Action::update_personal})
+    EXPECT_FALSE(may_to(answer, action, {Type::user, owner, owner}));
+  EXPECT_TRUE(admits_event(*answer.caller, test::id(1), test::id(2))) << "reports hold no user data";
+}
+
+TEST_F(TokenBookTest, AnAgentFollowsItsOwnersRoles) {
+  TokenBook book(file(), clock_);
+  const std::string own = test::id(1).to_string(), owner = test::id(2).to_string(), org = test::id(7).to_string();
+  const authz::Object workspace{Type::workspace, own, owner, org};
+  book.learn(agent_token("agentagent"), std::nullopt);
+  const auto stranger = book.check({"agentagent", kSecret});
+  ASSERT_EQ(stranger.verdict, Verdict::good) << "its owner is not known here";
+  EXPECT_FALSE(may_to(stranger, Action::read, workspace));
+  EXPECT_TRUE(admits_event(*stranger.caller, test::id(1), test::id(2)));
+
+  book.apply(agent_of_a_member(1));
+  EXPECT_TRUE(may_to(book.check({"agentagent", kSecret}), Action::read, workspace));
+  db::RightsChanges changes;
+  changes.version = 2;
+  changes.users = {db::User{test::id(2), "ann", "", {}, 2}};
+  book.apply(changes);
+  EXPECT_FALSE(may_to(book.check({"agentagent", kSecret}), Action::read, workspace)) << "no member any more";
+  changes = {};
+  changes.version = 3;
+  changes.deleted_users = {test::id(2)};
+  book.apply(changes);
+  EXPECT_FALSE(book.check({"agentagent", kSecret}).caller->user);
 }
 
 TEST_F(TokenBookTest, ATokenCountsAsKeptOnlyOnceTheFileHoldsIt) {
