@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <filesystem>
 #include <future>
 #include <thread>
@@ -13,22 +12,13 @@
 #include "daemon/auth/rights_sync.hpp"
 #include "daemon/counting/connection_upkeep.hpp"
 #include "daemon/counting/schema_keeper.hpp"
-#include "daemon/counting/upkeep.hpp"
-#include "daemon/counting/watch.hpp"
-#include "daemon/http/server.hpp"
-#include "daemon/jobs.hpp"
+#include "daemon/detail/metric_set.hpp"
 #include "daemon/log.hpp"
-#include "daemon/observers.hpp"
-#include "daemon/publish/publisher.hpp"
-#include "daemon/publish/reporter.hpp"
+#include "daemon/readiness.hpp"
+#include "daemon/supervisor.hpp"
 #include "daemon/version.hpp"
 #include "db/builtin_server.hpp"
-#include "journal/writer_thread.hpp"
-#include "metrics/http_metrics.hpp"
-#include "metrics/log_metrics.hpp"
-#include "metrics/process_metrics.hpp"
 #include "systemd/service_environment.hpp"
-#include "systemd/watchdog.hpp"
 
 namespace tally::daemon {
 
@@ -43,105 +33,6 @@ constexpr std::size_t kDatabaseConnections = 6;
 constexpr std::size_t kRememberedKeys = 200'000;
 // About 64 bytes each. Of a session that was forgotten, the next gap is not seen.
 constexpr std::size_t kRememberedSessions = 50'000;
-
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
-}
-
-journal::ThreadOptions journal_options(const Config& config) {
-  journal::ThreadOptions options;
-  switch (config.journal_sync.mode) {
-    case JournalSync::Mode::always:
-      options.writer.sync = journal::SyncMode::always;
-      break;
-    case JournalSync::Mode::interval:
-      options.writer.sync = journal::SyncMode::interval;
-      break;
-    case JournalSync::Mode::never:
-      options.writer.sync = journal::SyncMode::never;
-      break;
-  }
-  options.writer.sync_interval = config.journal_sync.interval;
-  return options;
-}
-
-Upkeep::Retention retention(const Config& config) {
-  // Other replicas may keep journals somewhat longer than this one.
-  constexpr std::chrono::milliseconds kMargin = std::chrono::hours(7 * 24);
-  return {.keys = config.dedup_window,
-          .ids = config.retention_ids,
-          .reports = config.retention_reports,
-          .delivered_reports_only = !config.report_url.empty(),
-          .streams = std::max(config.retention_ids, config.journal_retention) + kMargin,
-          .tokens = config.retention_tokens};
-}
-
-http::ServerOptions server_options(const Config& config) {
-  http::ServerOptions options;
-  options.threads = config.threads;
-  options.limits.connections = config.max_connections;
-  options.limits.connections_per_peer = config.max_connections_per_peer;
-  options.insecure_http = config.insecure_http;
-  return options;
-}
-
-http::Endpoint to_http(const Endpoint& endpoint) {
-  return {endpoint.host, endpoint.port, endpoint.path};
-}
-
-std::vector<metrics::HttpRow> metric_rows() {
-  std::vector<metrics::HttpRow> rows;
-  for (const api::Route& route : api::routes()) {
-    metrics::HttpMethod method = metrics::HttpMethod::other;
-    switch (route.method) {
-      case http::Verb::get:
-        method = metrics::HttpMethod::get;
-        break;
-      case http::Verb::post:
-        method = metrics::HttpMethod::post;
-        break;
-      case http::Verb::put:
-        method = metrics::HttpMethod::put;
-        break;
-      case http::Verb::delete_:
-        method = metrics::HttpMethod::delete_;
-        break;
-      default:
-        break;
-    }
-    rows.push_back({method, route.pattern});
-  }
-  return rows;
-}
-
-/// The metrics, registered before anything can raise them.
-struct Metrics {
-  explicit Metrics(std::uint32_t threads)
-      : process(registry, version(), revision()),
-        http(registry, metric_rows(), threads),
-        ingest(registry, threads),
-        journal(registry),
-        flush(registry),
-        db(registry),
-        authz(registry, threads),
-        reports(registry),
-        ledger(registry),
-        connections(registry),
-        log(registry, log::dropped, log::events_dropped) {}
-  metrics::Registry registry;
-  metrics::ProcessMetrics process;
-  metrics::HttpMetrics http;
-  metrics::IngestMetrics ingest;
-  metrics::JournalMetrics journal;
-  metrics::FlushMetrics flush;
-  metrics::DbMetrics db;
-  metrics::AuthzMetrics authz;
-  metrics::ReportMetrics reports;
-  metrics::LedgerMetrics ledger;
-  metrics::ConnectionMetrics connections;
-  metrics::LogMetrics log;
-};
 
 /// All parts of a replica, in the order in which they depend on each other.
 class App {
@@ -164,9 +55,9 @@ class App {
         tokens_(pool_),
         directory_of_users_(pool_),
         book_((config.state_dir / "rights.json").string(), clock_),
-        server_(server_options(config), clock_, metrics_.http),
+        server_(detail::server_options(config), clock_, metrics_.http),
         intake_(shard_executors(), counting_.get_executor(), {.ids = 4'000'000 / config.threads}),
-        journal_(directory_, clock_, intake_, journal_options(config)),
+        journal_(directory_, clock_, intake_, detail::journal_options(config)),
         witness_(disk_thread_, (config.state_dir / "period").string()),
         parts_{store_,          directory_,      disk_thread_, clock_,   metrics_.flush,
                metrics_.ingest, metrics_.ledger, traffic_,     witness_, directory_.replica_id().to_string()},
@@ -175,21 +66,22 @@ class App {
                  [this](const tracker::StreamId& stream) { return is_own(stream); }),
         heart_(counting_.get_executor(),
                {.replica_id = parts_.replica_id,
-                .host = host_name(),
+                .host = detail::host_name(),
                 .version = std::string(version()),
                 .period = config.period,
                 .registered_mark = (config.state_dir / "registered").string()},
                store_, flusher_, drainer_, witness_, disk_thread_, metrics_.reports),
         rights_(counting_.get_executor(), tokens_, book_, disk_thread_, clock_, config.retention_tokens),
         schema_(counting_.get_executor(), pool_),
-        upkeep_(counting_.get_executor(), store_, tokens_, history_, retention(config)),
+        upkeep_(counting_.get_executor(), store_, tokens_, history_, detail::retention(config)),
         watch_(counting_.get_executor(), store_, flusher_, drainer_, metrics_.ledger, metrics_.ingest),
         reporter_(make_reporter()),
-        publisher_(counting_.get_executor(), publisher_options(), store_, usage_events_,
-                   client::proxy_settings_from_environment(), disk_thread_, clock_, metrics_.reports),
+        publisher_(counting_.get_executor(), detail::publisher_options(config, parts_.replica_id), store_,
+                   usage_events_, client::proxy_settings_from_environment(), disk_thread_, clock_, metrics_.reports),
         connection_upkeep_(counting_.get_executor(), connections_, clock_, metrics_.connections,
                            {.timeout = config.connection_timeout, .retention = config.retention_connection_log}),
         jobs_(background_jobs(), clock_, [this](std::size_t stalled) { metrics_.ledger.set_stalled_jobs(stalled); }),
+        readiness_{journal_, journal_observer_, heart_, schema_, witness_, watch_, jobs_, reporter_.get(), publisher_},
         keys_(config.dedup_window, kRememberedKeys),
         sequences_(kRememberedSessions),
         connection_sinks_(make_connection_sinks(config.connection_log_sink)),
@@ -214,7 +106,7 @@ class App {
                  metrics_.reports,
                  metrics_.authz,
                  connection_sinks_,
-                 [this] { return checks(); },
+                 [this] { return readiness_.checks(); },
                  [this] { return own_share(); },
                  traffic_,
                  parts_.replica_id},
@@ -270,12 +162,12 @@ class App {
     }
     for (const Endpoint& endpoint : config_.listen) {
       if (replace_default) break;
-      const auto bound = server_.listen(to_http(endpoint), main);
+      const auto bound = server_.listen(detail::to_http(endpoint), main);
       if (!bound) throw std::runtime_error("cannot listen on " + to_string(endpoint) + ": " + bound.error().message());
       log::info("listening", {{"address", bound->to_string()}});
     }
     for (const Endpoint& endpoint : config_.metrics_listen) {
-      const auto bound = server_.listen(to_http(endpoint), operations_);
+      const auto bound = server_.listen(detail::to_http(endpoint), operations_);
       if (!bound) throw std::runtime_error("cannot listen on " + to_string(endpoint) + ": " + bound.error().message());
       log::info("listening", {{"address", bound->to_string()}});
     }
@@ -357,30 +249,11 @@ class App {
                                                });
   }
 
-  Publisher::Options publisher_options() const {
-    Publisher::Options options{.credentials = {config_.publish_token_file, config_.publish_license_file},
-                               .replica_id = parts_.replica_id,
-                               .interval = config_.publish_interval,
-                               .timeout = config_.publish_timeout,
-                               .collector_dedup_window = config_.collector_dedup_window,
-                               .retention = config_.retention_usage_events};
-    if (config_.publish_url.empty()) return options;
-    options.url = client::parse_url(config_.publish_url);
-    if (!options.url) throw ConfigError({"publish-url: not a URL that can be posted to"});
-    return options;
-  }
-
   std::unique_ptr<Reporter> make_reporter() {
     if (config_.report_url.empty()) return nullptr;
-    const auto url = client::parse_url(config_.report_url);
-    if (!url) throw ConfigError({"report-url: not a URL that can be posted to"});
-    Reporter::Options options{
-        .url = *url,
-        .credentials = {.token = config_.report_token_file, .hmac_key = config_.report_hmac_key_file},
-        .replica_id = parts_.replica_id};
-    return std::make_unique<Reporter>(counting_.get_executor(), std::move(options), store_, report_delivery_,
-                                      client::proxy_settings_from_environment(), disk_thread_, clock_,
-                                      metrics_.reports);
+    return std::make_unique<Reporter>(counting_.get_executor(), detail::reporter_options(config_, parts_.replica_id),
+                                      store_, report_delivery_, client::proxy_settings_from_environment(), disk_thread_,
+                                      clock_, metrics_.reports);
   }
 
   std::vector<asio::any_io_executor> shard_executors() {
@@ -437,41 +310,9 @@ class App {
     return jobs;
   }
 
-  std::vector<api::Check> checks() {
-    std::vector<api::Check> all;
-    const bool open = journal_.stream().has_value();
-    const bool failed = journal_observer_.failed_lately();
-    all.push_back({"journal", open && !failed, true,
-                   !open    ? "no stream can be opened"
-                   : failed ? "the disk refused a group within the last 5 s"
-                            : ""});
-    all.push_back({"journal_size", !journal_observer_.is_full(), true,
-                   journal_observer_.is_full() ? "at --journal-max-bytes" : ""});
-    // Whoever asks needs no token, and the server's words may name hosts and users.
-    const bool connected = heart_.connected();
-    all.push_back({"database", connected, false, connected ? "" : "not reached, or it refuses; the log says why"});
-    const auto schema = schema_.problem();
-    all.push_back({"schema", schema.empty(), false, schema});
-    const auto lost = witness_.problem();
-    all.push_back({"periods", lost.empty(), false, lost});
-    const auto stuck = watch_.stuck_streams();
-    all.push_back({"streams", stuck.empty(), false, stuck});
-    const auto stalled = jobs_.stalled();
-    all.push_back({"jobs", stalled.empty(), false, stalled});
-    const auto silent = watch_.silent_replicas();
-    all.push_back({"replicas", silent.empty(), false, silent});
-    if (reporter_) {
-      const std::string failing = reporter_->problem();
-      all.push_back({"report_delivery", failing.empty(), false, failing});
-    }
-    Publisher::Health usage = publisher_.health();
-    all.push_back({"usage_events", usage.ok, false, std::move(usage.detail)});
-    return all;
-  }
-
   const Config& config_;
   tracker::SystemClock clock_;
-  Metrics metrics_;
+  detail::Metrics metrics_;
   JournalObserver journal_observer_;
   journal::PosixDisk disk_;
   journal::Directory directory_;
@@ -506,6 +347,7 @@ class App {
   Publisher publisher_;
   ConnectionUpkeep connection_upkeep_;
   Jobs jobs_;
+  Readiness readiness_;
   tracker::KeyMemory keys_;
   tracker::SequenceWatch sequences_;
   ConnectionSinks connection_sinks_;
@@ -531,71 +373,6 @@ void make_state_dir(const Config& config) {
   std::filesystem::permissions(config.state_dir, std::filesystem::perms(others_pass ? 0711 : 0700));
 }
 
-/// Signals, the service manager and the watchdog: what the main thread does while the others serve.
-class Supervisor {
- public:
-  Supervisor(LiveConfig& live, App& app, const systemd::Notifier& notifier,
-             std::optional<std::chrono::microseconds> watchdog)
-      : live_(live), app_(app), notifier_(notifier), watchdog_(app.watched_parts(), app.clock().steady()) {
-    await_signal();
-    if (watchdog) feed(std::chrono::duration_cast<std::chrono::milliseconds>(*watchdog / 2));
-  }
-
-  /// Until the signal to stop.
-  void run() { loop_.run(); }
-
- private:
-  void await_signal() {
-    signals_.async_wait([this](const boost::system::error_code& error, int number) {
-      if (error) return;
-      if (number != SIGHUP) {
-        log::info("stopping", {{"signal", number == SIGTERM ? "SIGTERM" : "SIGINT"}});
-        loop_.stop();
-        return;
-      }
-      reload();
-      await_signal();
-    });
-  }
-
-  void reload() {
-    notifier_.reloading(app_.clock().steady(), "re-reading the configuration");
-    try {
-      const Reloaded reloaded = live_.reload();
-      app_.apply(live_.now());
-      log::set_level(live_.now().log_level);
-      for (const auto& name : reloaded.changed) log::info("setting changed", {{"setting", name}});
-      for (const auto& name : reloaded.needs_restart)
-        log::warn("setting changes only with a restart", {{"setting", name}});
-      notifier_.ready("serving");
-    } catch (const std::exception& problem) {
-      log::error("the configuration was not re-read; the old one stays in force", {{"error", problem.what()}});
-      notifier_.ready("serving; the last reload failed, the old configuration stays in force");
-    }
-  }
-
-  void feed(std::chrono::milliseconds every) {
-    timer_.expires_after(every);
-    timer_.async_wait([this, every](const boost::system::error_code& error) {
-      if (error) return;
-      const auto stuck = watchdog_.stuck(app_.clock().steady());
-      if (stuck.empty())
-        notifier_.feed_watchdog();
-      else
-        for (const auto part : stuck) log::error("a part stands still; the watchdog is not fed", {{"part", part}});
-      feed(every);
-    });
-  }
-
-  LiveConfig& live_;
-  App& app_;
-  const systemd::Notifier& notifier_;
-  systemd::Watchdog watchdog_;
-  asio::io_context loop_{1};
-  asio::signal_set signals_{loop_, SIGTERM, SIGINT, SIGHUP};
-  asio::steady_timer timer_{loop_};
-};
-
 }  // namespace
 
 int serve(LiveConfig& live) {
@@ -608,7 +385,8 @@ int serve(LiveConfig& live) {
   // A copy: what cannot change while running keeps its value through a reload.
   const Config config = live.now();
   App app(config);
-  Supervisor supervisor(live, app, environment.notifier, environment.watchdog);
+  Supervisor supervisor(live, {app.watched_parts(), app.clock(), [&app](const Config& now) { app.apply(now); }},
+                        environment.notifier, environment.watchdog);
   app.start(std::move(environment.sockets));
   environment.notifier.ready("serving");
   log::info("serving", {{"version", version()}});
