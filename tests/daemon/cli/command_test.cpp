@@ -31,6 +31,7 @@ TEST(Command, PrintsItsVersion) {
   const Ended ended = tallyd({"version"});
   EXPECT_EQ(ended.code, 0);
   EXPECT_THAT(ended.out, testing::StartsWith("tallyd 0."));
+  EXPECT_EQ(tallyd({"--version"}).out, ended.out);
   const auto json = boost::json::parse(tallyd({"version", "--output", "json"}).out);
   EXPECT_TRUE(json.at("version").is_string() && json.at("revision").is_string());
 }
