@@ -26,7 +26,7 @@ constexpr Query kFlushWithConnections{"flush_connections", R"sql(
                                   $19, $20, $21, $22, $23, $24, $25, $26)),
   merged AS MATERIALIZED (
     SELECT tallyd.merge_connections_v1($1, $27, f.accepted, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39,
-                                       $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53)
+                                       $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57)
       FROM f WHERE f.applied IS NOT NULL)  -- [S10.applied: FROM f)]
   SELECT f.clock, f.applied, f.epoch, f.accepted, f.conflicts, (SELECT count(*) FROM merged) FROM f
 )sql"};
@@ -38,10 +38,10 @@ constexpr Query kFlushWithUsage{"flush_usage", R"sql(
                                   $19, $20, $21, $22, $23, $24, $25, $26)),
   merged AS MATERIALIZED (
     SELECT tallyd.merge_connections_v1($1, $27, f.accepted, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39,
-                                       $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53)
+                                       $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57)
       FROM f WHERE f.applied IS NOT NULL),
   inserted AS MATERIALIZED (
-    SELECT tallyd.insert_usage_events_v1($1, $54, $55, $56, $57, $58, $59) AS fresh FROM f, (SELECT count(*) FROM merged) behind
+    SELECT tallyd.insert_usage_events_v1($1, $58, $59, $60, $61, $62, $63) AS fresh FROM f, (SELECT count(*) FROM merged) behind
      WHERE f.applied IS NOT NULL)
   SELECT f.clock, f.applied, f.epoch, f.accepted, f.conflicts, coalesce((SELECT sum(fresh) FROM inserted), 0)::bigint FROM f
 )sql"};

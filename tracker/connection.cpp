@@ -129,8 +129,12 @@ ConnectionEntry to_entry(ConnectionEvent event) {
   const bool point = !event.connection;
   if (point || event.status == ConnectionStatus::connected)
     entry.first_connect_us = entry.last_connect_us = event.time_us;
-  if (point || event.status == ConnectionStatus::disconnected)
+  if (point || event.status == ConnectionStatus::disconnected) {
     entry.end = ConnectionEnd{event.time_us, event.code, std::move(event.reason), event.hash};
+  } else {
+    entry.connect_code = said(std::move(event.code), entry.first);
+    entry.connect_reason = said(std::move(event.reason), entry.first);
+  }
   entry.ip = said(std::move(event.ip), entry.first);
   entry.user_agent = said(std::move(event.user_agent), entry.first);
   entry.user = said(std::move(event.user), entry.first);
@@ -155,6 +159,8 @@ void join(ConnectionEntry& whole, ConnectionEntry&& part) {
   keep_earlier(whole.user_agent, std::move(part.user_agent));
   keep_earlier(whole.user, std::move(part.user));
   keep_earlier(whole.slug_or_port, std::move(part.slug_or_port));
+  keep_earlier(whole.connect_code, std::move(part.connect_code));
+  keep_earlier(whole.connect_reason, std::move(part.connect_reason));
 }
 
 void append_canonical(std::string& out, const ConnectionEvent& event) {

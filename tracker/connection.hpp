@@ -100,6 +100,9 @@ struct ConnectionEntry {
   std::optional<Said<std::string>> user_agent;
   std::optional<Said<Uuid>> user;
   std::optional<Said<std::string>> slug_or_port;
+  /// Of a session's connects; a point in time has its own in `end`.
+  std::optional<Said<std::int64_t>> connect_code;
+  std::optional<Said<std::string>> connect_reason;
 
   /// No disconnect, or a connect later than it. A point in time is never ongoing.
   bool ongoing() const;

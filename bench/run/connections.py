@@ -65,10 +65,11 @@ STAGE = f"""
          array_agg(began) a12, array_agg(NULL::timestamptz) a13, array_agg(NULL::bigint) a14, array_agg(NULL::text) a15, array_agg(NULL::uuid) a16,
          array_agg('10.0.0.1'::text) a17, array_agg(NULL::text) a18, array_agg(NULL::uuid) a19, array_agg(NULL::text) a20,
          array_agg(decode(md5(i::text) || md5(i::text), 'hex')) a21, array_agg(NULL::bytea) a22, array_agg(NULL::bytea) a23,
-         array_agg(NULL::bytea) a24, array_agg(NULL::bytea) a25
+         array_agg(NULL::bytea) a24, array_agg(NULL::bytea) a25, array_agg(NULL::bigint) a26, array_agg(NULL::text) a27,
+         array_agg(NULL::bytea) a28, array_agg(NULL::bytea) a29
     FROM (SELECT entry, organization, owner, workspace, type, now() + (i - %(first)s) * interval '1 ms' AS began, i, (i - %(first)s) / %(size)s AS g FROM ({ROW % ("%(first)s", "%(last)s")}) r) q GROUP BY g"""
 SEND = (
-    "SELECT tallyd.merge_connections_v1(stream, {size}, '{{}}', false, " + ", ".join(f"a{n}" for n in range(1, 26)) +
+    "SELECT tallyd.merge_connections_v1(stream, {size}, '{{}}', false, " + ", ".join(f"a{n}" for n in range(1, 30)) +
     ") FROM staged_{size}, (SELECT gen_random_uuid() AS stream) s WHERE g = (SELECT nextval('taken_{size}') - 1);\n")
 
 

@@ -38,6 +38,8 @@ class Columns {
     add_said(entry, entry.user_agent, user_agents_, user_agents_said_);
     add_said(entry, entry.user, users_, users_said_);
     add_said(entry, entry.slug_or_port, slugs_, slugs_said_);
+    add_said(entry, entry.connect_code, connect_codes_, connect_codes_said_);
+    add_said(entry, entry.connect_reason, connect_reasons_, connect_reasons_said_);
   }
 
   void put(Params& params) const {
@@ -48,6 +50,7 @@ class Columns {
     params.timestamptzs(disconnects_).int8s(codes_).texts(reasons_).uuids(disconnect_hashes_);
     params.texts(ips_).texts(user_agents_).uuids(users_).texts(slugs_);
     params.byteas(said_first_).byteas(ips_said_).byteas(user_agents_said_).byteas(users_said_).byteas(slugs_said_);
+    params.int8s(connect_codes_).texts(connect_reasons_).byteas(connect_codes_said_).byteas(connect_reasons_said_);
   }
 
  private:
@@ -75,11 +78,12 @@ class Columns {
   std::vector<std::int32_t> effects_;
   std::vector<Uuid> entries_, ids_, organizations_, owners_, workspaces_;
   std::vector<std::optional<std::string_view>> workspace_names_, agent_names_, types_, reasons_, ips_, user_agents_,
-      slugs_;
+      slugs_, connect_reasons_;
   std::vector<std::optional<Uuid>> connections_, disconnect_hashes_, users_;
-  std::vector<std::optional<std::int64_t>> first_connects_, last_connects_, disconnects_, codes_;
+  std::vector<std::optional<std::int64_t>> first_connects_, last_connects_, disconnects_, codes_, connect_codes_;
   std::vector<std::string> said_first_;
-  std::vector<std::optional<std::string>> ips_said_, user_agents_said_, users_said_, slugs_said_;
+  std::vector<std::optional<std::string>> ips_said_, user_agents_said_, users_said_, slugs_said_, connect_codes_said_,
+      connect_reasons_said_;
 };
 
 }  // namespace

@@ -173,7 +173,7 @@ class Search {
 constexpr const char* kShown = R"sql(
   SELECT k.entries, f.at, f.entry, p.id, p.organization_id, o.name, p.workspace_owner_id, w.username, p.workspace_id, p.workspace_name,
          p.agent_name, p.type, host(p.ip), p.user_agent, p.user_id, u.username, p.slug_or_port, p.connection_id,
-         p.first_connect, p.disconnect, p.code, p.reason, p.state, p.lost_at, get_byte(p.said_first, 8),
+         p.first_connect, p.disconnect, coalesce(p.code, p.connect_code), CASE WHEN p.state = 1 THEN p.reason ELSE coalesce(p.reason, p.connect_reason) END, p.state, p.lost_at, get_byte(p.said_first, 8),
          pg_current_snapshot()::text
     FROM counted k
     LEFT JOIN page f ON true

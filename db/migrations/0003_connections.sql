@@ -21,6 +21,8 @@ CREATE TABLE tallyd.connection_logs (
   user_agent         text,
   user_id            uuid,
   slug_or_port       text,
+  connect_code       bigint,              -- of the earliest connect that has one: what a session says of how it began
+  connect_reason     text,
   -- Ranks of events (time, status, hash), which sort as bytes. The earliest of all is where the names and the type are
   -- from; another column's own is NULL where that is the same.
   said_first         bytea NOT NULL,
@@ -28,6 +30,8 @@ CREATE TABLE tallyd.connection_logs (
   user_agent_said    bytea,
   user_id_said       bytea,
   slug_or_port_said  bytea,
+  connect_code_said  bytea,
+  connect_reason_said bytea,
   -- Outside the join, by the database's clock.
   created_at         timestamptz NOT NULL DEFAULT now(),
   heard_at           timestamptz NOT NULL DEFAULT now(),
@@ -117,7 +121,8 @@ CREATE FUNCTION tallyd.merge_connections_v1(
   p_first_connects timestamptz[], p_last_connects timestamptz[],
   p_disconnects timestamptz[], p_codes bigint[], p_reasons text[], p_disconnect_hashes uuid[],
   p_ips text[], p_user_agents text[], p_users uuid[], p_slugs text[],
-  p_said_first bytea[], p_ips_said bytea[], p_user_agents_said bytea[], p_users_said bytea[], p_slugs_said bytea[])
+  p_said_first bytea[], p_ips_said bytea[], p_user_agents_said bytea[], p_users_said bytea[], p_slugs_said bytea[],
+  p_connect_codes bigint[], p_connect_reasons text[], p_connect_codes_said bytea[], p_connect_reasons_said bytea[])
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   v_purged_before timestamptz;
@@ -129,10 +134,12 @@ BEGIN
       FROM unnest(p_effects, p_entries, p_ids, p_organizations, p_owners, p_workspaces, p_workspace_names,
                   p_agent_names, p_types, p_connections, p_first_connects, p_last_connects, p_disconnects, p_codes,
                   p_reasons, p_disconnect_hashes, p_ips, p_user_agents, p_users, p_slugs, p_said_first, p_ips_said,
-                  p_user_agents_said, p_users_said, p_slugs_said)
+                  p_user_agents_said, p_users_said, p_slugs_said,
+                  p_connect_codes, p_connect_reasons, p_connect_codes_said, p_connect_reasons_said)
              AS u(effect, entry, id, organization, owner, workspace, workspace_name, agent_name, type, connection,
                   first_connect, last_connect, disconnect, code, reason, disconnect_hash, ip, user_agent, user_id,
-                  slug, said_first, ip_said, user_agent_said, user_said, slug_said)
+                  slug, said_first, ip_said, user_agent_said, user_said, slug_said,
+                  connect_code, connect_reason, connect_code_said, connect_reason_said)
      WHERE u.effect = 0 OR u.effect = ANY (p_accepted)),  -- [S10.effects: ),]
   -- As the update below joins two, of any number: an array's first element is that of the row that wins.
   folded AS NOT MATERIALIZED (
@@ -156,26 +163,37 @@ BEGIN
            (array_agg(coalesce(s.user_agent_said, s.said_first) ORDER BY coalesce(s.user_agent_said, s.said_first))
              FILTER (WHERE s.user_agent IS NOT NULL))[1] AS user_agent_said,
            (array_agg(coalesce(s.user_said, s.said_first) ORDER BY coalesce(s.user_said, s.said_first)) FILTER (WHERE s.user_id IS NOT NULL))[1] AS user_said,
-           (array_agg(coalesce(s.slug_said, s.said_first) ORDER BY coalesce(s.slug_said, s.said_first)) FILTER (WHERE s.slug IS NOT NULL))[1] AS slug_said
+           (array_agg(coalesce(s.slug_said, s.said_first) ORDER BY coalesce(s.slug_said, s.said_first)) FILTER (WHERE s.slug IS NOT NULL))[1] AS slug_said,
+           (array_agg(s.connect_code ORDER BY coalesce(s.connect_code_said, s.said_first)) FILTER (WHERE s.connect_code IS NOT NULL))[1] AS connect_code,
+           (array_agg(s.connect_reason ORDER BY coalesce(s.connect_reason_said, s.said_first)) FILTER (WHERE s.connect_reason IS NOT NULL))[1]
+             AS connect_reason,
+           (array_agg(coalesce(s.connect_code_said, s.said_first) ORDER BY coalesce(s.connect_code_said, s.said_first))
+             FILTER (WHERE s.connect_code IS NOT NULL))[1] AS connect_code_said,
+           (array_agg(coalesce(s.connect_reason_said, s.said_first) ORDER BY coalesce(s.connect_reason_said, s.said_first))
+             FILTER (WHERE s.connect_reason IS NOT NULL))[1] AS connect_reason_said
       FROM said s WHERE p_repeated GROUP BY s.entry),
   once AS NOT MATERIALIZED (
     SELECT s.entry, s.id, s.organization, s.owner, s.workspace, s.workspace_name, s.agent_name, s.type, s.connection,
            s.first_connect, s.last_connect, s.disconnect, s.code, s.reason, s.disconnect_hash, s.ip, s.user_agent,
-           s.user_id, s.slug, s.said_first, s.ip_said, s.user_agent_said, s.user_said, s.slug_said
+           s.user_id, s.slug, s.said_first, s.ip_said, s.user_agent_said, s.user_said, s.slug_said,
+           s.connect_code, s.connect_reason, s.connect_code_said, s.connect_reason_said
       FROM said s WHERE NOT p_repeated
     UNION ALL
     SELECT f.entry, f.id, f.organization, f.owner, f.workspace, f.workspace_name, f.agent_name, f.type, f.connection,
            f.first_connect, f.last_connect, f.disconnect, f.code, f.reason, f.disconnect_hash, f.ip, f.user_agent,
            f.user_id, f.slug, f.said_first, nullif(f.ip_said, f.said_first), nullif(f.user_agent_said, f.said_first),
-           nullif(f.user_said, f.said_first), nullif(f.slug_said, f.said_first)
+           nullif(f.user_said, f.said_first), nullif(f.slug_said, f.said_first),
+           f.connect_code, f.connect_reason, nullif(f.connect_code_said, f.said_first), nullif(f.connect_reason_said, f.said_first)
       FROM folded f)
   INSERT INTO tallyd.connection_logs AS t
     (entry, id, organization_id, workspace_owner_id, workspace_id, workspace_name, agent_name, type, connection_id,
      first_connect, last_connect, disconnect, code, reason, disconnect_hash, ip, user_agent, user_id, slug_or_port,
-     said_first, ip_said, user_agent_said, user_id_said, slug_or_port_said)
+     said_first, ip_said, user_agent_said, user_id_said, slug_or_port_said,
+     connect_code, connect_reason, connect_code_said, connect_reason_said)
   SELECT q.entry, q.id, q.organization, q.owner, q.workspace, q.workspace_name, q.agent_name, q.type, q.connection,
          q.first_connect, q.last_connect, q.disconnect, q.code, q.reason, q.disconnect_hash,
-         q.ip::inet, q.user_agent, q.user_id, q.slug, q.said_first, q.ip_said, q.user_agent_said, q.user_said, q.slug_said
+         q.ip::inet, q.user_agent, q.user_id, q.slug, q.said_first, q.ip_said, q.user_agent_said, q.user_said, q.slug_said,
+         q.connect_code, q.connect_reason, q.connect_code_said, q.connect_reason_said
     FROM once q
    WHERE NOT (v_purged_before IS NOT NULL AND q.first_connect IS NULL
               AND q.disconnect < v_purged_before
@@ -226,6 +244,20 @@ BEGIN
     slug_or_port_said = nullif(least(tallyd.connection_said(excluded.slug_or_port IS NOT NULL, excluded.slug_or_port_said, excluded.said_first),
                                      tallyd.connection_said(t.slug_or_port IS NOT NULL, t.slug_or_port_said, t.said_first)),
                                least(t.said_first, excluded.said_first)),
+    connect_code = CASE WHEN t.connect_code IS NULL
+                          OR tallyd.connection_said(excluded.connect_code IS NOT NULL, excluded.connect_code_said, excluded.said_first)
+                           < tallyd.connection_said(t.connect_code IS NOT NULL, t.connect_code_said, t.said_first)
+                        THEN excluded.connect_code ELSE t.connect_code END,
+    connect_code_said = nullif(least(tallyd.connection_said(excluded.connect_code IS NOT NULL, excluded.connect_code_said, excluded.said_first),
+                                     tallyd.connection_said(t.connect_code IS NOT NULL, t.connect_code_said, t.said_first)),
+                               least(t.said_first, excluded.said_first)),
+    connect_reason = CASE WHEN t.connect_reason IS NULL
+                          OR tallyd.connection_said(excluded.connect_reason IS NOT NULL, excluded.connect_reason_said, excluded.said_first)
+                           < tallyd.connection_said(t.connect_reason IS NOT NULL, t.connect_reason_said, t.said_first)
+                        THEN excluded.connect_reason ELSE t.connect_reason END,
+    connect_reason_said = nullif(least(tallyd.connection_said(excluded.connect_reason IS NOT NULL, excluded.connect_reason_said, excluded.said_first),
+                                     tallyd.connection_said(t.connect_reason IS NOT NULL, t.connect_reason_said, t.said_first)),
+                               least(t.said_first, excluded.said_first)),
     heard_at = now(), lost_at = NULL  -- [S10.lost: heard_at = now()]
   -- What changes nothing writes nothing; but an ongoing session that repeats itself was heard.
   WHERE t.state = 1 OR t.lost_at IS NOT NULL
@@ -245,7 +277,13 @@ BEGIN
       < tallyd.connection_said(t.user_id IS NOT NULL, t.user_id_said, t.said_first)
      OR (t.slug_or_port IS NULL AND excluded.slug_or_port IS NOT NULL)
      OR tallyd.connection_said(excluded.slug_or_port IS NOT NULL, excluded.slug_or_port_said, excluded.said_first)
-      < tallyd.connection_said(t.slug_or_port IS NOT NULL, t.slug_or_port_said, t.said_first);
+      < tallyd.connection_said(t.slug_or_port IS NOT NULL, t.slug_or_port_said, t.said_first)
+     OR (t.connect_code IS NULL AND excluded.connect_code IS NOT NULL)
+     OR tallyd.connection_said(excluded.connect_code IS NOT NULL, excluded.connect_code_said, excluded.said_first)
+      < tallyd.connection_said(t.connect_code IS NOT NULL, t.connect_code_said, t.said_first)
+     OR (t.connect_reason IS NULL AND excluded.connect_reason IS NOT NULL)
+     OR tallyd.connection_said(excluded.connect_reason IS NOT NULL, excluded.connect_reason_said, excluded.said_first)
+      < tallyd.connection_said(t.connect_reason IS NOT NULL, t.connect_reason_said, t.said_first);
   -- A lone disconnect of what was removed leaves no row. Looked for behind the insert, which may have waited for the very
   -- purge that removed it.
   IF v_purged_before IS NOT NULL THEN

@@ -32,6 +32,8 @@ std::string said(const std::optional<tracker::Said<T>>& value, const ConnectionE
   std::string text;
   if constexpr (std::is_same_v<T, Uuid>)
     text = value->value.to_string();
+  else if constexpr (std::is_same_v<T, std::int64_t>)
+    text = std::to_string(value->value);
   else
     text = value->value;
   return text + "|" + (value->by == entry.first ? "-" : hex(value->by.to_bytes()));
@@ -55,7 +57,8 @@ std::string row_text(const ConnectionEntry& entry) {
     text += "|-|-|-|-";
   text += "|" + hex(entry.first.to_bytes());
   text += "|" + said(entry.ip, entry) + "|" + said(entry.user_agent, entry) + "|" + said(entry.user, entry) + "|" +
-          said(entry.slug_or_port, entry);
+          said(entry.slug_or_port, entry) + "|" + said(entry.connect_code, entry) + "|" +
+          said(entry.connect_reason, entry);
   return text + "|" + (entry.ongoing() ? "1" : entry.connection ? "2" : "0");
 }
 
@@ -69,7 +72,9 @@ constexpr const char* kRowText = R"sql(
            coalesce(host(ip), '-'), coalesce(encode(ip_said, 'hex'), '-'),
            coalesce(user_agent, '-'), coalesce(encode(user_agent_said, 'hex'), '-'),
            coalesce(user_id::text, '-'), coalesce(encode(user_id_said, 'hex'), '-'),
-           coalesce(slug_or_port, '-'), coalesce(encode(slug_or_port_said, 'hex'), '-'), state), E'\n' ORDER BY entry), '')
+           coalesce(slug_or_port, '-'), coalesce(encode(slug_or_port_said, 'hex'), '-'),
+           coalesce(connect_code::text, '-'), coalesce(encode(connect_code_said, 'hex'), '-'),
+           coalesce(connect_reason, '-'), coalesce(encode(connect_reason_said, 'hex'), '-'), state), E'\n' ORDER BY entry), '')
     FROM tallyd.connection_logs)sql";
 
 std::string rows_text(const std::map<Uuid, ConnectionEntry>& entries) {

@@ -102,6 +102,18 @@ class ConnectionEvents(ConnectionCase):
         self.send(self.client, self.world.session(new_id(), 10, 70, code=0))
         self.assertEqual(self.log(self.client, count=1)[0]["ssh_info"]["exit_code"], 0)
 
+    def test_what_only_the_connect_said_of_how_it_went_is_kept(self):
+        connection = new_id()
+        self.send(self.client, [
+            self.world.event(10, type="workspace_app", connection_id=connection, code=101, reason="switching protocols", slug_or_port="code"),
+            self.world.event(70, type="workspace_app", connection_id=connection, status="disconnected")])
+        self.assertEqual(self.log(self.client, "status:completed", 1)[0]["web_info"], {
+            "user_agent": None, "slug_or_port": "code", "status_code": 101, "connection_id": connection, "disconnect_time": at(70),
+            "disconnect_reason": "switching protocols"})
+        self.send(self.client, [self.world.event(71, type="workspace_app", connection_id=connection, status="disconnected", code=1006, reason="cut")])
+        ended = eventually(lambda: (web := self.log(self.client, "status:completed", 1)[0]["web_info"])["status_code"] == 1006 and web, "its own code")
+        self.assertEqual(ended["disconnect_reason"], "cut")
+
     def test_CL_09_what_nobody_said_is_null_and_not_the_year_1(self):
         self.send(self.client, self.world.session(new_id(), 10, 70)[1])
         entry = self.log(self.client, count=1)[0]

@@ -115,6 +115,8 @@ TEST(ConnectionJoin, AnExitCodeOfZeroIsAValue) {  // CL-10
 TEST(ConnectionJoin, LosesNothingThatEitherEventSaid) {
   auto connect = connection_event(1, Status::connected, 10);
   connect.ip = "192.0.2.7";
+  connect.code = 101;
+  connect.reason = "switching protocols";
   auto disconnect = disconnected(50, 0, "bye");
   disconnect.user_agent = "ssh";
   disconnect.ip = "192.0.2.99";
@@ -123,6 +125,9 @@ TEST(ConnectionJoin, LosesNothingThatEitherEventSaid) {
   EXPECT_EQ(entry.ip->value, "192.0.2.7") << "of the earliest event that has one";
   EXPECT_EQ(entry.user_agent->value, "ssh");
   EXPECT_EQ(entry.workspace_name, "dev");
+  EXPECT_EQ(entry.connect_code->value, 101);
+  EXPECT_EQ(entry.connect_reason->value, "switching protocols");
+  EXPECT_EQ(entry.end->code, 0) << "the end keeps its own";
 }
 
 TEST(ConnectionJoin, APointInTimeIsNeverOngoing) {
