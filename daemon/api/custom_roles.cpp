@@ -101,6 +101,12 @@ db::CustomRole to_store(const tracker::Uuid& org, const std::string& name, const
   return role;
 }
 
+/// In the order of their names' bytes, whatever the database takes for an order.
+void keep_behind(std::vector<db::CustomRole>& roles, const std::string& after) {
+  std::sort(roles.begin(), roles.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  std::erase_if(roles, [&after](const auto& role) { return role.name <= after; });
+}
+
 std::string_view sentence(CustomRoleRefusal refusal) {
   switch (refusal) {
     case CustomRoleRefusal::org_required:
@@ -154,17 +160,19 @@ void log_put(const http::Request& request, const db::CustomRole& role, bool crea
 Answer get_roles(Context& context, http::Request& request) {
   const auto org = path_uuid(request.captures[0]);
   if (!org) co_return not_found("organization");
+  PageQuery query = read_page(request);
+  if (query.refusal) co_return std::move(*query.refusal);
   const std::string text = org->to_string();
   if (!may(context, request, Action::read, roles_in(text))) co_return forbidden();
-  const auto roles = co_await context.directory.list_roles(*org);
+  auto roles = co_await context.directory.list_roles(*org);
   if (!roles) co_return store_failure(roles.error());
   if (roles->empty()) {
     const auto found = co_await context.directory.find_organization(*org);
     if (!found) co_return store_failure(found.error());
     if (!*found) co_return not_found("organization");
   }
-  co_return page_of("roles", *roles, static_cast<std::int64_t>(roles->size()), as_json,
-                    [](const db::CustomRole& role) { return role.name; });
+  keep_behind(*roles, query.after);
+  co_return page_of("roles", *roles, query.limit, as_json, [](const db::CustomRole& role) { return role.name; });
 }
 
 Answer get_role(Context& context, http::Request& request) {

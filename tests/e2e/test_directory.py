@@ -421,6 +421,21 @@ class CustomRoles(DirectoryCase):
         for name in ("a%3Ab", "a%20b", "%C3%A4", "x" * 65, "a%00b"):
             self.assert_problem(self.put(self.admin, f"/organizations/{self.org}/roles/{name}", {"org_perms": [READ]}), 422)
 
+    def test_are_listed_page_by_page(self):
+        roles = f"/organizations/{self.org}/roles"
+        names = ["B", "a", "a-b", "a.b", "a_b", "aB", "z1"]
+        for name in reversed(names):
+            self.assertEqual(self.put(self.admin, f"{roles}/{name}", {"org_perms": []}).status, 201)
+        seen, path = [], f"{roles}?limit=3"
+        while path:
+            page = self.get(self.admin, path).json
+            self.assertLessEqual(len(page["roles"]), 3)
+            seen += [each["name"] for each in page["roles"]]
+            path = f"{roles}?limit=3&after={page['next']}" if "next" in page else None
+        self.assertEqual(seen, sorted(names))
+        for query in ("limit=0", "limit=x", "color=red"):
+            self.assert_problem(self.get(self.admin, f"{roles}?{query}"), 400)
+
     def test_names_that_the_rules_of_assignment_know_are_reserved(self):
         for name in ("system", "prebuilds-orchestrator", "custom-organization-role", "custom-site-role"):
             answer = self.put(self.owner, f"/organizations/{self.org}/roles/{name}", {"org_perms": []})
