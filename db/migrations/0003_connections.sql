@@ -58,6 +58,7 @@ CREATE INDEX connection_logs_user ON tallyd.connection_logs (user_id, at, entry)
 CREATE INDEX connection_logs_type ON tallyd.connection_logs (type, at, entry) INCLUDE (state);
 -- What is ongoing is little beside the rest: whoever asks for some of it may read all of it.
 CREATE INDEX connection_logs_ongoing ON tallyd.connection_logs (at, entry) INCLUDE (organization_id, type) WHERE state = 1;
+CREATE INDEX connection_logs_arrived ON tallyd.connection_logs USING brin (created_at) WITH (pages_per_range = 16, autosummarize = on);
 
 -- People ask by address too.
 CREATE INDEX users_email ON tallyd.users (lower(email)) WHERE email <> '';
