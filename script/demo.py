@@ -358,6 +358,17 @@ class Demo:
             pass  # the check says what is missing
         self.step(f"{len(events)} connection events, some of them twice and all in disorder, went to three replicas")
         self.check("entries in the connection log", counts(), expected)
+        filter = "type:ssh status:completed connected_before:2026-01-01T09:30:00Z"
+        status, data = self.call(self.replicas[0], "GET", f"/api/v1/connection-log?limit=3&q={urllib.parse.quote(filter)}")
+        if status != 200:
+            raise Failed(f"a page of the connection log was answered {status}: {data!r}")
+        page = json.loads(data)
+        self.step(f"GET /api/v1/connection-log?limit=3&q={filter}: {len(page['connection_logs'])} of {page['count']} entries")
+        for entry in page["connection_logs"]:
+            print(f"{'':19}{entry['connect_time']} {entry['type']} {entry['workspace_name']}.{entry['agent_name']} from {entry['ip']}, ended {entry['ssh_info']['disconnect_time']}")
+        found = [number for number in range(31) if number % 4 != 3 and number % 3 == 0 and number % 6]
+        self.check("entries that the filter finds", page["count"], len([number for number in found if number < SESSIONS]))
+        self.check("newest first", [entry["ip"] for entry in page["connection_logs"]], [f"192.0.2.{number}" for number in found[::-1][:3]])
         shown = subprocess.run(
             [self.tallyd, "connections", "type:ssh status:completed", "--limit", "5", "--state-dir", str(self.replicas[0].state)], capture_output=True, text=True)
         if shown.returncode != 0:

@@ -121,6 +121,7 @@ bool is_connection_type(std::string_view text) {
 
 void ConnectionSchema::read(JsonReader& reader, const Place& place, Findings& findings, Event& out) {
   out = {};
+  bool nil_id = false;
   const auto seen = take_members(reader, place, findings, kMembers, [&](std::size_t member, const Place& inside) {
     const auto uuid = [&](Uuid& to) { return take_uuid(reader, inside, findings, to); };
     const auto name = [&](std::string& to) { return take_name(reader, inside, findings, to); };
@@ -129,7 +130,7 @@ void ConnectionSchema::read(JsonReader& reader, const Place& place, Findings& fi
     };
     switch (static_cast<Member>(member)) {
       case id:
-        if (!take_null(reader)) uuid(out.id);
+        if (!take_null(reader)) nil_id = uuid(out.id) && out.id.is_nil();
         break;
       case time:
         take_time(reader, inside, findings, out.time_us);
@@ -181,6 +182,8 @@ void ConnectionSchema::read(JsonReader& reader, const Place& place, Findings& fi
   if (!seen) return;
   for (const Member member : kRequired)
     if ((*seen >> member & 1) == 0) findings.invalid(place.at(kMembers[member]), "missing");
+  // As an id it would make one of all points whose senders left it at zero; as none it would make two of one.
+  if (nil_id && !out.connection) findings.invalid(place.at(kMembers[id]), "the nil UUID: leave it out, or give an id");
 }
 
 ConnectionSchema::Encoder::Encoder(std::string& out, std::size_t expected_bytes) : encoder_(out) {

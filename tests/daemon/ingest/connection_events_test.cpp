@@ -130,6 +130,12 @@ TEST(ConnectionEvents, APointInTimeIsToldApartByItsId) {  // CL-25
   EXPECT_NE(one(elsewhere).entry, first.entry) << "another workspace cannot take an id away";
 }
 
+TEST(ConnectionEvents, APointHasNoNilId) {  // CL-25
+  const std::string nil = R"("id":"00000000-0000-0000-0000-000000000000")";
+  EXPECT_EQ(verdict_of(with(nil)), "422 /id: the nil UUID: leave it out, or give an id");
+  EXPECT_EQ(one(session(nil)).entry, one(session()).entry) << "of a session it means nothing";
+}
+
 TEST(ConnectionEvents, APointUnderAKeyIsTheSameEachTime) {
   const std::string key = "k-1";
   auto request = json("[" + with("") + "," + with("") + "]");
