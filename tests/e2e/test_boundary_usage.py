@@ -27,7 +27,7 @@ class FirstBoot(Case):
         self.assertEqual(client.post(EVENTS, an_event()).status, 503, "a token never seen, while nobody can look it up")
 
         self.postgres.start()
-        token = eventually(lambda: self._try_token(url), "the daemon makes the schema")
+        token = eventually(lambda: self._try_token(url), "the daemon makes the schema", 60)  # attempts are up to 30 s apart
         client = daemon.client(token)
         books = self.books()
         self.assertEqual(books.send(client, self.events().shared(3)).status, 202)

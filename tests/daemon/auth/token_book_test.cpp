@@ -80,7 +80,7 @@ INSTANTIATE_TEST_SUITE_P(
                     BearerCase{"bad_character_in_id", "Bearer tly_abcdefghi-_" + kSecret, false},
                     BearerCase{"bad_character_in_secret", "Bearer tly_abcdefghij_" + kSecret.substr(1) + "+", false},
                     BearerCase{"no_separator", "Bearer tly_abcdefghijx" + kSecret, false}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& each) { return each.param.name; });
 
 TEST_F(TokenBookTest, KnowsATokenByItsSecretOnly) {
   TokenBook book(file(), clock_);
