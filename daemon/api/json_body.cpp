@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 
 namespace tally::daemon::api {
 namespace {
@@ -24,6 +26,82 @@ std::string step(std::string_view name) {
   return text;
 }
 
+/// As everywhere: a body that needs more is nobody's.
+constexpr int kDeepest = 8;
+
+/// Behind the string whose opening quote is at `at`.
+std::size_t behind_string(std::string_view text, std::size_t at) {
+  for (++at; at < text.size(); ++at) {
+    if (text[at] == '\\')
+      ++at;
+    else if (text[at] == '"')
+      return at + 1;
+  }
+  return text.size();
+}
+
+bool is_too_deep(std::string_view text) {
+  int depth = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    if (text[at] == '"') {
+      at = behind_string(text, at);
+      continue;
+    }
+    if ((text[at] == '{' || text[at] == '[') && ++depth > kDeepest) return true;
+    if (text[at] == '}' || text[at] == ']') --depth;
+    ++at;
+  }
+  return false;
+}
+
+/// Behind the number that starts at `at`, if one does by the grammar of JSON; else `at`.
+std::size_t behind_number(std::string_view text, std::size_t at) {
+  const std::size_t start = at;
+  const auto is = [&](std::string_view any) { return at < text.size() && any.find(text[at]) != any.npos; };
+  const auto digits = [&] {
+    const std::size_t first = at;
+    while (is("0123456789")) ++at;
+    return at > first;
+  };
+  if (is("-")) ++at;
+  if (is("0"))
+    ++at;
+  else if (!digits())
+    return start;
+  if (is(".") && (++at, !digits())) return start;
+  if (is("eE")) {
+    ++at;
+    if (is("+-")) ++at;
+    if (!digits()) return start;
+  }
+  return at;
+}
+
+/// More than a double holds, or more digits than an integer of 64 bits has for certain.
+bool is_out_of_range(const std::string& number) {
+  constexpr std::size_t kSureDigits = 18;
+  if (number.find_first_of(".eE") == number.npos) return number.size() > kSureDigits + (number[0] == '-');
+  return std::isinf(std::strtod(number.c_str(), nullptr));
+}
+
+/// Makes null of each number that is out of range: where it is read it is refused, and elsewhere it is nobody's
+/// business.
+void blank_numbers(char* text, std::size_t size) {
+  const std::string_view all(text, size);
+  for (std::size_t at = 0; at < size;) {
+    if (text[at] == '"') {
+      at = behind_string(all, at);
+      continue;
+    }
+    const std::size_t end = behind_number(all, at);
+    if (end > at && is_out_of_range(std::string(all.substr(at, end - at)))) {
+      constexpr std::string_view kNull = "null";  // shorter than any such number
+      std::fill(std::copy(kNull.begin(), kNull.end(), text + at), text + end, ' ');
+    }
+    at = std::max(end, at + 1);
+  }
+}
+
 bool has_control_characters(std::string_view text) {
   return std::any_of(text.begin(), text.end(),
                      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
@@ -31,8 +109,14 @@ bool has_control_characters(std::string_view text) {
 
 }  // namespace
 
-JsonBody::JsonBody(std::string_view text) : text_(text) {
-  is_json_ = !text.empty() && parser_.parse(text_).get(root_) == simdjson::SUCCESS;
+JsonBody::JsonBody(std::string_view text) : text_(text), is_too_deep_(is_too_deep(text)) {
+  if (text.empty() || is_too_deep_) return;
+  simdjson::error_code error = parser_.parse(text_).get(root_);
+  if (error == simdjson::NUMBER_ERROR) {
+    blank_numbers(text_.data(), text_.size());
+    error = parser_.parse(text_).get(root_);
+  }
+  is_json_ = error == simdjson::SUCCESS;
 }
 
 JsonNode JsonBody::root() {
@@ -41,6 +125,8 @@ JsonNode JsonBody::root() {
 }
 
 std::optional<http::Response> JsonBody::refusal() const {
+  if (is_too_deep_)
+    return http::problem(http::Status::bad_request, fmt::format("The body is nested deeper than {}.", kDeepest));
   if (!is_json_) return http::problem(http::Status::bad_request, "The body is not JSON.");
   if (errors_.empty()) return std::nullopt;
   return http::problem(http::Status::unprocessable_entity, "The body is not as it must be.", errors_);

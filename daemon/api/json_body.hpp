@@ -15,7 +15,8 @@ namespace tally::daemon::api {
 class JsonNode;
 
 /// A request body of JSON, read strictly: wrong types, missing members and members that come twice are gathered, each
-/// with its JSON Pointer. Members that nobody asks for are ignored. Not for several threads.
+/// with its JSON Pointer. Members that nobody asks for are ignored, whatever number they hold. At most 8 containers
+/// deep. Not for several threads.
 class JsonBody {
  public:
   /// Takes a copy of the text.
@@ -24,7 +25,7 @@ class JsonBody {
   JsonBody& operator=(const JsonBody&) = delete;
 
   JsonNode root();
-  /// What is wrong with all that was read so far: 400 if it is not JSON, else 422.
+  /// What is wrong with all that was read so far: 400 if it is not JSON or too deep, else 422.
   std::optional<http::Response> refusal() const;
 
  private:
@@ -32,6 +33,7 @@ class JsonBody {
   simdjson::padded_string text_;
   simdjson::dom::parser parser_;
   simdjson::dom::element root_;
+  bool is_too_deep_;
   bool is_json_ = false;
   std::vector<http::BodyError> errors_;
 };

@@ -42,6 +42,64 @@ TEST(JsonBody, TellsWhatIsNoJson) {
   }
 }
 
+constexpr const char* kOutOfRange[] = {
+    "1e999",
+    "-1e999",
+    "1.5E+400",
+    "123456789012345678901234567890",
+    "-123456789012345678901234567890",
+    "18446744073709551616",
+};
+
+TEST(JsonBody, IgnoresNumbersOutOfRangeThatNobodyReads) {
+  for (const std::string number : kOutOfRange) {
+    const std::string text = R"({"name":"x, 1e999 \"1e999\"","extra":)" + number + R"(,"deep":[{"a":)" + number + "}," +
+                             number + R"(],"after":"\\"})";
+    JsonBody body(text);
+    EXPECT_EQ(body.root().member("name").text(50), "x, 1e999 \"1e999\"") << text;
+    EXPECT_EQ(body.root().member("after").text(50), "\\") << text;
+    EXPECT_EQ(wrong(body), "") << text;
+  }
+}
+
+TEST(JsonBody, RefusesNumbersOutOfRangeWhereTheyAreRead) {
+  for (const std::string number : kOutOfRange) {
+    const std::string text = "{\"name\":" + number + ",\"list\":[" + number + "],\"yes\":" + number + "}";
+    JsonBody body(text);
+    (void)body.root().member("name").text(50);
+    (void)body.root().member("list").texts(2, 50);
+    (void)body.root().member("yes").boolean();
+    EXPECT_EQ(wrong(body), "/name: must be a string\n/list/0: must be a string\n/yes: must be true or false\n") << text;
+    JsonBody whole(number);
+    (void)whole.root().member("name");
+    EXPECT_EQ(wrong(whole), ": must be an object\n") << text;
+  }
+}
+
+TEST(JsonBody, TakesNoJsonForANumberOutOfRange) {
+  for (const char* text :
+       {"{\"a\":1e999x}", "{\"a\":01e999}", "{\"a\":1e999.5}", "{\"a\":-}", "{\"a\":1.e999}", "{\"a\":1e}",
+        "{\"a\":+1e999}", "{\"a\":1e999,\"b\":.5}", "{\"a\":1e999 1e999}", "{\"a\":1e999,\"b", "{\"a\":1e999"}) {
+    JsonBody body(text);
+    (void)body.root();
+    EXPECT_EQ(wrong(body), "400") << text;
+  }
+}
+
+TEST(JsonBody, IsAtMostEightContainersDeep) {
+  const auto nested = [](int depth) {
+    return R"({"a":"[[[[[[[[[[\"[[[[","b":)" + std::string(depth - 1, '[') + std::string(depth - 1, ']') + "}";
+  };
+  JsonBody deepest(nested(8));
+  EXPECT_EQ(deepest.root().member("a").text(50), "[[[[[[[[[[\"[[[[");
+  EXPECT_EQ(wrong(deepest), "");
+  for (const std::string& text : {nested(9), nested(3'000'000), std::string(100'000, '{')}) {
+    JsonBody body(text);
+    (void)body.root();
+    EXPECT_EQ(wrong(body), "400");
+  }
+}
+
 TEST(JsonBody, GathersEverythingThatIsWrongWithItsPlace) {
   JsonBody body(
       R"({"a":1,"b":{"c/d~e":["x",2]},"twice":"1","twice":"2","nil":"00000000-0000-0000-0000-000000000000"})");
