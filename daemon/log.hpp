@@ -19,8 +19,14 @@
 /// text. Any bytes may stand in a value (hostile ones come out escaped); never put a secret there.
 namespace tally::daemon::log {
 
+/// A JSON text of our own making, written as it stands; one that is too long comes as a text that is cut.
+struct Json {
+  std::string_view text;
+};
+
 class Value {
  public:
+  Value(Json v) : value_(v) {}
   Value(bool v) : value_(v) {}
   template <std::signed_integral T>
   Value(T v) : value_(static_cast<std::int64_t>(v)) {}
@@ -36,7 +42,7 @@ class Value {
   const auto& get() const { return value_; }
 
  private:
-  std::variant<bool, std::int64_t, std::uint64_t, double, std::string_view> value_;
+  std::variant<bool, std::int64_t, std::uint64_t, double, std::string_view, Json> value_;
 };
 
 /// The key is written as it stands: `[a-z0-9_]+`.

@@ -9,6 +9,8 @@ namespace {
 
 // A line stays far below what one write to a pipe or journald's line limit takes.
 constexpr std::size_t kTextLimit = 4096;
+// The lists of an audit line are short enough for it, and for journald's 48 KiB.
+constexpr std::size_t kJsonLimit = 40 * 1024;
 
 std::string_view level_name(LogLevel level) {
   switch (level) {
@@ -85,6 +87,21 @@ void append_quoted(std::string& out, std::string_view text) {
   out += '"';
 }
 
+/// What is unsafe can only stand inside of its strings.
+void append_json(std::string& out, std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = sequence_length(text);
+    const auto c = static_cast<unsigned char>(text[0]);
+    if (length == 0 || (length > 1 && is_unsafe_sequence(text.substr(0, length))))
+      out += "\\ufffd";
+    else if (c < 0x20 || c == 0x7f)
+      out += fmt::format("\\u{:04x}", c);
+    else
+      out.append(text.substr(0, length));
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+}
+
 void append_time(std::string& out, tracker::WallTime at) {
   const auto day = std::chrono::floor<std::chrono::days>(at);
   const std::chrono::year_month_day date(day);
@@ -105,6 +122,14 @@ struct Append {
       out += fmt::format("{}", v);
     else
       out += json ? "null" : "nan";
+  }
+  void operator()(Json v) const {
+    if (v.text.empty())
+      out += "null";
+    else if (v.text.size() > kJsonLimit)
+      append_quoted(out, v.text);
+    else
+      append_json(out, v.text);
   }
   void operator()(std::string_view v) const {
     const bool plain =

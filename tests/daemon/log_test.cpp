@@ -60,6 +60,20 @@ TEST(JsonLine, CutsWhatIsTooLong) {
   EXPECT_LT(format_json(kNoon, LogLevel::info, "m", {{"v", std::string(1 << 20, 'x')}}).size(), 5000u);
 }
 
+TEST(JsonLine, HoldsJsonAsItIsButForWhatIsUnsafe) {
+  const auto line = [](std::string_view json) { return format_json(kNoon, LogLevel::info, "m", {{"v", Json{json}}}); };
+  EXPECT_TRUE(line(R"({"a": [1, "é"], "b": null})").ends_with(R"("v":{"a": [1, "é"], "b": null}})"));
+  EXPECT_TRUE(line("").ends_with(R"("v":null})"));
+  const auto hostile = boost::json::parse(line("{\"a\": \"x\u2028y\u009bz\x7f\xff\"}"));
+  EXPECT_EQ(hostile.at("v").at("a").as_string(), "x\ufffdy\ufffdz\x7f\ufffd");
+  const std::string list = "[\"" + std::string(30 * 1024, 'x') + "\"]";
+  EXPECT_TRUE(boost::json::parse(line(list)).at("v").is_array()) << "what an audit line may hold";
+  const std::string cut = line("[\"" + std::string(1 << 20, 'x') + "\"]");
+  EXPECT_TRUE(boost::json::parse(cut).at("v").is_string());
+  EXPECT_LT(cut.size(), 5000u);
+  EXPECT_TRUE(format_text(kNoon, LogLevel::info, "m", {{"v", Json{R"({"a": 1})"}}}).ends_with(R"(  v={"a": 1})"));
+}
+
 TEST(TextLine, QuotesWhatIsNotPlain) {
   EXPECT_EQ(format_text(kNoon, LogLevel::error, "flush failed", {{"stream", "ab-1"}, {"error", "no \x1b[2J route\n"}}),
             "2024-02-29T12:00:00.007Z error flush failed  stream=ab-1  error=\"no \\u001b[2J route\\n\"");
