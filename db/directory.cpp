@@ -35,9 +35,11 @@ User user_at(const Rows& rows, int row) {
 
 namespace detail {
 
-const Query kChangedUsers{
-    "changed_users",
-    "SELECT " TALLY_USER_COLUMNS " FROM tallyd.users WHERE version > " TALLY_CHANGES_SINCE " ORDER BY version", true};
+const Query kChangedUsers{"changed_users",
+                          "SELECT " TALLY_USER_COLUMNS
+                          " FROM tallyd.users"
+                          " WHERE (version, id) > ($1, $2::uuid) ORDER BY version, id LIMIT $3",
+                          true};
 #undef TALLY_USER_COLUMNS
 
 std::vector<User> users_in(const Rows& rows) {
@@ -55,15 +57,10 @@ Result<Put> put_of(const Result<Rows>& rows) {
     const std::string_view problem = rows->text(0, 0);
     return make_error_code(problem == "changed" ? Errc::serialization
                            : problem == "taken" ? Errc::conflict
+                           : problem == "full"  ? Errc::overloaded
                                                 : Errc::not_found);
   }
-  return Put{rows->boolean(0, 2), rows->integer(0, 1)};
-}
-
-Result<std::int64_t> version_of(const Result<Rows>& rows) {
-  const Result<Put> put = put_of(rows);
-  if (!put) return put.error();
-  return put->version;
+  return Put{rows->boolean(0, 2), rows->integer(0, 1), std::string(rows->text(0, 3))};
 }
 
 List make_list(std::string_view head, std::string_view tail, const Page& page, const Uuid& organization) {
@@ -79,7 +76,7 @@ List make_list(std::string_view head, std::string_view tail, const Page& page, c
 namespace {
 
 constexpr Query kPutUser{"put_user", R"sql(
-  WITH was AS (SELECT u.version, u.roles FROM tallyd.users u WHERE u.id = $1),
+  WITH was AS (SELECT u.version, u.username, u.roles FROM tallyd.users u WHERE u.id = $1),
   problem AS (
     SELECT CASE WHEN $5::bigint <> coalesce((SELECT was.version FROM was), 0) THEN 'changed' END AS word),
   v AS (UPDATE tallyd.rights_version r SET version = r.version + 1 FROM problem
@@ -93,9 +90,12 @@ constexpr Query kPutUser{"put_user", R"sql(
   note AS (
     INSERT INTO tallyd.audit_log (actor, action, object, detail)
     SELECT $6, 'put_user', $1::text,
-           jsonb_build_object('username', $2::text, 'roles', $4::text[], 'roles_before', (SELECT was.roles FROM was))
-      FROM v)
-  SELECT problem.word, (SELECT v.version FROM v), NOT EXISTS (SELECT FROM was) FROM problem
+           jsonb_build_object('username', $2::text, 'username_before', (SELECT was.username FROM was),
+                              'roles', $4::text[], 'roles_before', (SELECT was.roles FROM was),
+                              'allowed_by', nullif($7, '')::jsonb)
+      FROM v RETURNING detail)
+  SELECT problem.word, (SELECT v.version FROM v), NOT EXISTS (SELECT FROM was), (SELECT note.detail::text FROM note)
+    FROM problem
 )sql"};
 
 constexpr Query kDeleteUser{"delete_user", R"sql(
@@ -116,15 +116,30 @@ constexpr Query kDeleteUser{"delete_user", R"sql(
     INSERT INTO tallyd.audit_log (actor, action, object, detail)
     SELECT $3, 'delete_user', $1::text,
            jsonb_build_object('username', was.username, 'roles_before', was.roles,
-                              'tokens_revoked', (SELECT count(*) FROM tokens))
-      FROM v, was)
-  SELECT problem.word, (SELECT v.version FROM v), false FROM problem
+                              'organizations', (
+                                SELECT coalesce(jsonb_object_agg(x.organization_id, x.roles), '{}')
+                                  FROM (SELECT m.organization_id, m.roles FROM tallyd.organization_members m
+                                         WHERE m.user_id = $1 ORDER BY 1 LIMIT 500) x),
+                              'organization_count', (
+                                SELECT count(*) FROM tallyd.organization_members m WHERE m.user_id = $1),
+                              'groups', (
+                                SELECT coalesce(jsonb_agg(x.group_id), '[]')
+                                  FROM (SELECT g.group_id FROM tallyd.group_members g
+                                         WHERE g.user_id = $1 ORDER BY 1 LIMIT 500) x),
+                              'group_count', (SELECT count(*) FROM tallyd.group_members g WHERE g.user_id = $1),
+                              'tokens', (
+                                SELECT coalesce(jsonb_agg(x.id), '[]')
+                                  FROM (SELECT tokens.id FROM tokens ORDER BY 1 LIMIT 500) x),
+                              'tokens_revoked', (SELECT count(*) FROM tokens),
+                              'allowed_by', nullif($4, '')::jsonb)
+      FROM v, was RETURNING detail)
+  SELECT problem.word, (SELECT v.version FROM v), false, (SELECT note.detail::text FROM note) FROM problem
 )sql"};
 
-asio::awaitable<Result<Put>> run_put_user(Pool& pool, User user, Seen seen, std::string actor) {
+asio::awaitable<Result<Put>> run_put_user(Pool& pool, User user, Seen seen, Author by) {
   Params params;
   params.uuid(user.id).text(user.username).text(user.email).texts(user.roles);
-  detail::add_seen(params, seen).text(actor);
+  detail::add_author(detail::add_seen(params, seen), by);
   const Result<Rows> rows = co_await detail::change_rights(pool, kPutUser, std::move(params));
   co_return detail::put_of(rows);
 }
@@ -146,18 +161,18 @@ asio::awaitable<Result<std::vector<User>>> run_list_users(Pool& pool, Page page)
   co_return detail::users_in(*rows);
 }
 
-asio::awaitable<Result<std::int64_t>> run_delete_user(Pool& pool, Uuid id, Seen seen, std::string actor) {
+asio::awaitable<Result<Put>> run_delete_user(Pool& pool, Uuid id, Seen seen, Author by) {
   Params params;
   params.uuid(id);
-  detail::add_seen(params, seen).text(actor);
+  detail::add_author(detail::add_seen(params, seen), by);
   const Result<Rows> rows = co_await detail::change_rights(pool, kDeleteUser, std::move(params));
-  co_return detail::version_of(rows);
+  co_return detail::put_of(rows);
 }
 
 }  // namespace
 
-Directory::Async<Put> Directory::put_user(User user, Seen seen, std::string actor) {
-  return detail::on_pool(pool_, run_put_user(pool_, std::move(user), seen, std::move(actor)));
+Directory::Async<Put> Directory::put_user(User user, Seen seen, Author by) {
+  return detail::on_pool(pool_, run_put_user(pool_, std::move(user), seen, std::move(by)));
 }
 
 Directory::Async<std::optional<User>> Directory::find_user(Uuid id) {
@@ -168,8 +183,8 @@ Directory::Async<std::vector<User>> Directory::list_users(Page page) {
   return detail::on_pool(pool_, run_list_users(pool_, std::move(page)));
 }
 
-Directory::Async<std::int64_t> Directory::delete_user(Uuid id, Seen seen, std::string actor) {
-  return detail::on_pool(pool_, run_delete_user(pool_, id, seen, std::move(actor)));
+Directory::Async<Put> Directory::delete_user(Uuid id, Seen seen, Author by) {
+  return detail::on_pool(pool_, run_delete_user(pool_, id, seen, std::move(by)));
 }
 
 }  // namespace tally::db

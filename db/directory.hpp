@@ -61,6 +61,9 @@ struct CustomRole {
   }
 };
 
+/// An organization has at most so many custom roles: every replica keeps them all in memory.
+inline constexpr std::int64_t kMostRoles = 1000;
+
 /// A row as the writer read it: the change is refused if it was changed meanwhile, so that rights which were checked
 /// against what it held are not used on something else.
 struct Seen {
@@ -70,9 +73,19 @@ struct Seen {
   static Seen anything() { return {}; }
 };
 
+/// Who makes a change, and what lets them.
+struct Author {
+  Author(std::string who, std::string why = {}) : actor(std::move(who)), allowed_by(std::move(why)) {}
+  Author(const char* who) : actor(who) {}
+  std::string actor;
+  std::string allowed_by;  ///< JSON; empty on the command line, where whoever reaches the database may do all
+};
+
+/// A change that was made.
 struct Put {
   bool created = false;
   std::int64_t version = 0;
+  std::string detail{};  ///< JSON, as `audit_log` has it: what is new, what is lost, by which right
 };
 
 /// One page of a list: rows that `visible` admits, behind `after`, at most `limit`. Parameters of `visible` are
@@ -89,10 +102,24 @@ inline constexpr authz::Table kUserTable{"users", "id", "", "id", "", ""};
 inline constexpr authz::Table kOrganizationTable{"organizations", "id", "id", "", "", ""};
 inline constexpr authz::Table kMemberTable{"organization_members", "user_id", "organization_id", "user_id", "", ""};
 inline constexpr authz::Table kGroupTable{"groups", "id", "organization_id", "", "", "group_acl"};
+inline constexpr authz::Table kGroupMemberTable{"group_members", "user_id", "organization_id", "user_id", "", ""};
+
+/// A page of groups with those of their members that `visible_members` admits (parameters as of `Page`). It ends early,
+/// behind a group at least, rather than hold more than `most_members`.
+struct GroupPage {
+  Page groups;
+  authz::SqlCondition visible_members{"TRUE", {}};
+  std::int64_t most_members = 50'000;
+};
+struct GroupList {
+  std::vector<Group> groups;
+  bool has_more = false;
+};
 
 /// Every change raises the rights version and writes a line of `audit_log` in its own transaction, and none else can
-/// happen meanwhile. Changes answer `serialization` if the row is not as it was `Seen`, `not_found` if what they build
-/// on is not there, `conflict` if a name or an id belongs to another. Executors as `PgStore`.
+/// happen meanwhile. A list in such a line ends after 500, with the count beside it. Changes answer `serialization` if
+/// the row is not as it was `Seen`, `not_found` if what they build on is not there, `conflict` if a name or an id
+/// belongs to another. Executors as `PgStore`.
 class Directory {
  public:
   explicit Directory(Pool& pool) : pool_(pool) {}
@@ -100,44 +127,46 @@ class Directory {
   template <class T>
   using Async = boost::asio::awaitable<tracker::Result<T>>;
 
-  Async<Put> put_user(User user, Seen seen, std::string actor);
+  Async<Put> put_user(User user, Seen seen, Author by);
   Async<std::optional<User>> find_user(tracker::Uuid id);
   /// By id.
   Async<std::vector<User>> list_users(Page page);
-  /// Ends its memberships, and revokes its tokens and those of the agents of its workspaces. Answers the version.
-  Async<std::int64_t> delete_user(tracker::Uuid id, Seen seen, std::string actor);
+  /// Ends its memberships, and revokes its tokens and those of the agents of its workspaces.
+  Async<Put> delete_user(tracker::Uuid id, Seen seen, Author by);
 
-  Async<Put> put_organization(Organization organization, Seen seen, std::string actor);
+  Async<Put> put_organization(Organization organization, Seen seen, Author by);
   Async<std::optional<Organization>> find_organization(tracker::Uuid id);
   Async<std::vector<Organization>> list_organizations(Page page);
   /// With its memberships, groups and roles.
-  Async<std::int64_t> delete_organization(tracker::Uuid id, std::string actor);
+  Async<Put> delete_organization(tracker::Uuid id, Author by);
 
   /// `not_found`: the organization or the user. `serialization` also when a role of the member's is not stored (any
   /// more).
-  Async<Put> put_member(Member member, Seen seen, std::string actor);
+  Async<Put> put_member(Member member, Seen seen, Author by);
   Async<std::optional<Member>> find_member(tracker::Uuid organization, tracker::Uuid user);
   /// By user id.
   Async<std::vector<Member>> list_members(tracker::Uuid organization, Page page);
   /// Ends its being in groups as well.
-  Async<std::int64_t> delete_member(tracker::Uuid organization, tracker::Uuid user, Seen seen, std::string actor);
+  Async<Put> delete_member(tracker::Uuid organization, tracker::Uuid user, Seen seen, Author by);
 
   /// `not_found`: the organization, or one of the members is no member there. `conflict`: the id is another
   /// organization's group, or the name another group's.
-  Async<Put> put_group(Group group, Seen seen, std::string actor);
+  Async<Put> put_group(Group group, Seen seen, Author by);
   Async<std::optional<Group>> find_group(tracker::Uuid organization, tracker::Uuid id);
-  Async<std::vector<Group>> list_groups(tracker::Uuid organization, Page page);
+  Async<GroupList> list_groups(tracker::Uuid organization, GroupPage page);
   /// Which of the users are no members of the organization.
   Async<std::vector<tracker::Uuid>> strangers(tracker::Uuid organization, std::vector<tracker::Uuid> users);
-  Async<std::int64_t> delete_group(tracker::Uuid organization, tracker::Uuid id, std::string actor);
+  Async<Put> delete_group(tracker::Uuid organization, tracker::Uuid id, Author by);
 
-  /// `not_found`: the organization. `is_system` never changes.
-  Async<Put> put_role(CustomRole role, Seen seen, std::string actor);
+  /// `not_found`: the organization. `overloaded`: it has `kMostRoles` already. `is_system` never changes.
+  Async<Put> put_role(CustomRole role, Seen seen, Author by);
   Async<std::optional<CustomRole>> find_role(tracker::Uuid organization, std::string name);
   /// All of the organization, by name.
   Async<std::vector<CustomRole>> list_roles(tracker::Uuid organization);
+  /// At most `limit` behind the name `after`.
+  Async<std::vector<CustomRole>> list_roles(tracker::Uuid organization, std::string after, std::int64_t limit);
   /// Members lose it.
-  Async<std::int64_t> delete_role(tracker::Uuid organization, std::string name, std::string actor);
+  Async<Put> delete_role(tracker::Uuid organization, std::string name, Author by);
 
  private:
   Pool& pool_;

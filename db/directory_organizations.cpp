@@ -10,7 +10,7 @@ using tracker::Uuid;
 namespace {
 
 constexpr Query kPutOrganization{"put_organization", R"sql(
-  WITH was AS (SELECT o.version, o.name FROM tallyd.organizations o WHERE o.id = $1),
+  WITH was AS (SELECT o.version, o.name, o.display_name FROM tallyd.organizations o WHERE o.id = $1),
   problem AS (
     SELECT CASE WHEN $4::bigint <> coalesce((SELECT was.version FROM was), 0) THEN 'changed'
                 WHEN EXISTS (SELECT FROM tallyd.groups g WHERE g.id = $1) THEN 'taken' END AS word),
@@ -22,8 +22,13 @@ constexpr Query kPutOrganization{"put_organization", R"sql(
                                    version = excluded.version),
   note AS (
     INSERT INTO tallyd.audit_log (actor, action, object, detail)
-    SELECT $5, 'put_organization', $1::text, jsonb_build_object('name', $2::text) FROM v)
-  SELECT problem.word, (SELECT v.version FROM v), NOT EXISTS (SELECT FROM was) FROM problem
+    SELECT $5, 'put_organization', $1::text,
+           jsonb_build_object('name', $2::text, 'name_before', (SELECT was.name FROM was), 'display_name', $3::text,
+                              'display_name_before', (SELECT was.display_name FROM was),
+                              'allowed_by', nullif($6, '')::jsonb)
+      FROM v RETURNING detail)
+  SELECT problem.word, (SELECT v.version FROM v), NOT EXISTS (SELECT FROM was), (SELECT note.detail::text FROM note)
+    FROM problem
 )sql"};
 
 constexpr Query kFindOrganization{"find_organization", R"sql(
@@ -51,9 +56,33 @@ constexpr Query kDeleteOrganization{"delete_organization", R"sql(
   note AS (
     INSERT INTO tallyd.audit_log (actor, action, object, detail)
     SELECT $2, 'delete_organization', $1::text,
-           jsonb_build_object('name', was.name, 'members', (SELECT count(*) FROM members))
-      FROM v, was)
-  SELECT problem.word, (SELECT v.version FROM v), false FROM problem
+           jsonb_build_object('name', was.name, 'members', (SELECT count(*) FROM members),
+                              'member_roles', (
+                                SELECT coalesce(jsonb_object_agg(x.user_id, x.roles), '{}')
+                                  FROM (SELECT m.user_id, m.roles FROM tallyd.organization_members m
+                                         WHERE m.organization_id = $1 ORDER BY 1 LIMIT 500) x),
+                              'groups', (
+                                SELECT coalesce(jsonb_object_agg(x.id, x.name), '{}')
+                                  FROM (SELECT g.id, g.name FROM tallyd.groups g
+                                         WHERE g.organization_id = $1 ORDER BY 1 LIMIT 500) x),
+                              'group_count', (SELECT count(*) FROM tallyd.groups g WHERE g.organization_id = $1),
+                              'group_members', (
+                                SELECT coalesce(jsonb_object_agg(y.group_id, y.users), '{}')
+                                  FROM (SELECT x.group_id, jsonb_agg(x.user_id) AS users
+                                          FROM (SELECT gm.group_id, gm.user_id FROM tallyd.group_members gm
+                                                 WHERE gm.organization_id = $1 ORDER BY 1, 2 LIMIT 500) x
+                                         GROUP BY x.group_id) y),
+                              'group_member_count', (
+                                SELECT count(*) FROM tallyd.group_members gm WHERE gm.organization_id = $1),
+                              'roles', (
+                                SELECT coalesce(jsonb_agg(x.name), '[]')
+                                  FROM (SELECT c.name FROM tallyd.custom_roles c
+                                         WHERE c.organization_id = $1 ORDER BY 1 LIMIT 500) x),
+                              'role_count', (
+                                SELECT count(*) FROM tallyd.custom_roles c WHERE c.organization_id = $1),
+                              'allowed_by', nullif($3, '')::jsonb)
+      FROM v, was RETURNING detail)
+  SELECT problem.word, (SELECT v.version FROM v), false, (SELECT note.detail::text FROM note) FROM problem
 )sql"};
 
 constexpr Query kPutMember{"put_member", R"sql(
@@ -63,7 +92,7 @@ constexpr Query kPutMember{"put_member", R"sql(
     SELECT CASE WHEN NOT EXISTS (SELECT FROM tallyd.organizations o WHERE o.id = $1)
                   OR NOT EXISTS (SELECT FROM tallyd.users u WHERE u.id = $2) THEN 'absent'
                 WHEN $4::bigint <> coalesce((SELECT was.version FROM was), 0)
-                  OR NOT $6::text[] <@ ARRAY(SELECT c.name FROM tallyd.custom_roles c WHERE c.organization_id = $1)
+                  OR NOT $7::text[] <@ ARRAY(SELECT c.name FROM tallyd.custom_roles c WHERE c.organization_id = $1)
                 THEN 'changed' END AS word),
   v AS (UPDATE tallyd.rights_version r SET version = r.version + 1 FROM problem
          WHERE r.one AND problem.word IS NULL RETURNING r.version),
@@ -76,9 +105,11 @@ constexpr Query kPutMember{"put_member", R"sql(
   note AS (
     INSERT INTO tallyd.audit_log (actor, action, object, detail)
     SELECT $5, 'put_member', $2::text, jsonb_build_object('organization', $1::uuid, 'roles', $3::text[],
-                                                         'roles_before', (SELECT was.roles FROM was))
-      FROM v)
-  SELECT problem.word, (SELECT v.version FROM v), NOT EXISTS (SELECT FROM was) FROM problem
+                                                         'roles_before', (SELECT was.roles FROM was),
+                                                         'allowed_by', nullif($6, '')::jsonb)
+      FROM v RETURNING detail)
+  SELECT problem.word, (SELECT v.version FROM v), NOT EXISTS (SELECT FROM was), (SELECT note.detail::text FROM note)
+    FROM problem
 )sql"};
 
 #define TALLY_MEMBER_COLUMNS                  \
@@ -105,9 +136,17 @@ constexpr Query kDeleteMember{"delete_member", R"sql(
   holder AS (UPDATE tallyd.users u SET version = v.version FROM v WHERE u.id = $2),
   note AS (
     INSERT INTO tallyd.audit_log (actor, action, object, detail)
-    SELECT $4, 'delete_member', $2::text, jsonb_build_object('organization', $1::uuid, 'roles_before', was.roles)
-      FROM v, was)
-  SELECT problem.word, (SELECT v.version FROM v), false FROM problem
+    SELECT $4, 'delete_member', $2::text,
+           jsonb_build_object('organization', $1::uuid, 'roles_before', was.roles,
+                              'groups', (
+                                SELECT coalesce(jsonb_agg(x.group_id), '[]')
+                                  FROM (SELECT g.group_id FROM tallyd.group_members g
+                                         WHERE g.organization_id = $1 AND g.user_id = $2 ORDER BY 1 LIMIT 500) x),
+                              'group_count', (SELECT count(*) FROM tallyd.group_members g
+                                               WHERE g.organization_id = $1 AND g.user_id = $2),
+                              'allowed_by', nullif($5, '')::jsonb)
+      FROM v, was RETURNING detail)
+  SELECT problem.word, (SELECT v.version FROM v), false, (SELECT note.detail::text FROM note) FROM problem
 )sql"};
 
 Organization organization_at(const Rows& rows, int row) {
@@ -139,10 +178,10 @@ std::vector<std::string> kept_in_store(const Member& member) {
   return roles;
 }
 
-asio::awaitable<Result<Put>> run_put_organization(Pool& pool, Organization organization, Seen seen, std::string actor) {
+asio::awaitable<Result<Put>> run_put_organization(Pool& pool, Organization organization, Seen seen, Author by) {
   Params params;
   params.uuid(organization.id).text(organization.name).text(organization.display_name);
-  detail::add_seen(params, seen).text(actor);
+  detail::add_author(detail::add_seen(params, seen), by);
   const Result<Rows> rows = co_await detail::change_rights(pool, kPutOrganization, std::move(params));
   co_return detail::put_of(rows);
 }
@@ -166,17 +205,18 @@ asio::awaitable<Result<std::vector<Organization>>> run_list_organizations(Pool& 
   co_return organizations;
 }
 
-asio::awaitable<Result<std::int64_t>> run_delete_organization(Pool& pool, Uuid id, std::string actor) {
+asio::awaitable<Result<Put>> run_delete_organization(Pool& pool, Uuid id, Author by) {
   Params params;
-  params.uuid(id).text(actor);
+  params.uuid(id);
+  detail::add_author(params, by);
   const Result<Rows> rows = co_await detail::change_rights(pool, kDeleteOrganization, std::move(params));
-  co_return detail::version_of(rows);
+  co_return detail::put_of(rows);
 }
 
-asio::awaitable<Result<Put>> run_put_member(Pool& pool, Member member, Seen seen, std::string actor) {
+asio::awaitable<Result<Put>> run_put_member(Pool& pool, Member member, Seen seen, Author by) {
   Params params;
   params.uuid(member.organization).uuid(member.user).texts(member.roles);
-  detail::add_seen(params, seen).text(actor).texts(kept_in_store(member));
+  detail::add_author(detail::add_seen(params, seen), by).texts(kept_in_store(member));
   const Result<Rows> rows = co_await detail::change_rights(pool, kPutMember, std::move(params));
   co_return detail::put_of(rows);
 }
@@ -200,19 +240,18 @@ asio::awaitable<Result<std::vector<Member>>> run_list_members(Pool& pool, Uuid o
   co_return members;
 }
 
-asio::awaitable<Result<std::int64_t>> run_delete_member(Pool& pool, Uuid organization, Uuid user, Seen seen,
-                                                        std::string actor) {
+asio::awaitable<Result<Put>> run_delete_member(Pool& pool, Uuid organization, Uuid user, Seen seen, Author by) {
   Params params;
   params.uuid(organization).uuid(user);
-  detail::add_seen(params, seen).text(actor);
+  detail::add_author(detail::add_seen(params, seen), by);
   const Result<Rows> rows = co_await detail::change_rights(pool, kDeleteMember, std::move(params));
-  co_return detail::version_of(rows);
+  co_return detail::put_of(rows);
 }
 
 }  // namespace
 
-Directory::Async<Put> Directory::put_organization(Organization organization, Seen seen, std::string actor) {
-  return detail::on_pool(pool_, run_put_organization(pool_, std::move(organization), seen, std::move(actor)));
+Directory::Async<Put> Directory::put_organization(Organization organization, Seen seen, Author by) {
+  return detail::on_pool(pool_, run_put_organization(pool_, std::move(organization), seen, std::move(by)));
 }
 
 Directory::Async<std::optional<Organization>> Directory::find_organization(Uuid id) {
@@ -223,12 +262,12 @@ Directory::Async<std::vector<Organization>> Directory::list_organizations(Page p
   return detail::on_pool(pool_, run_list_organizations(pool_, std::move(page)));
 }
 
-Directory::Async<std::int64_t> Directory::delete_organization(Uuid id, std::string actor) {
-  return detail::on_pool(pool_, run_delete_organization(pool_, id, std::move(actor)));
+Directory::Async<Put> Directory::delete_organization(Uuid id, Author by) {
+  return detail::on_pool(pool_, run_delete_organization(pool_, id, std::move(by)));
 }
 
-Directory::Async<Put> Directory::put_member(Member member, Seen seen, std::string actor) {
-  return detail::on_pool(pool_, run_put_member(pool_, std::move(member), seen, std::move(actor)));
+Directory::Async<Put> Directory::put_member(Member member, Seen seen, Author by) {
+  return detail::on_pool(pool_, run_put_member(pool_, std::move(member), seen, std::move(by)));
 }
 
 Directory::Async<std::optional<Member>> Directory::find_member(Uuid organization, Uuid user) {
@@ -239,8 +278,8 @@ Directory::Async<std::vector<Member>> Directory::list_members(Uuid organization,
   return detail::on_pool(pool_, run_list_members(pool_, organization, std::move(page)));
 }
 
-Directory::Async<std::int64_t> Directory::delete_member(Uuid organization, Uuid user, Seen seen, std::string actor) {
-  return detail::on_pool(pool_, run_delete_member(pool_, organization, user, seen, std::move(actor)));
+Directory::Async<Put> Directory::delete_member(Uuid organization, Uuid user, Seen seen, Author by) {
+  return detail::on_pool(pool_, run_delete_member(pool_, organization, user, seen, std::move(by)));
 }
 
 }  // namespace tally::db

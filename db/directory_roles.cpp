@@ -12,7 +12,9 @@ constexpr Query kPutRole{"put_role", R"sql(
   WITH was AS (SELECT c.* FROM tallyd.custom_roles c WHERE c.organization_id = $1 AND c.name = $2),
   problem AS (
     SELECT CASE WHEN NOT EXISTS (SELECT FROM tallyd.organizations o WHERE o.id = $1) THEN 'absent'
-                WHEN $7::bigint <> coalesce((SELECT was.version FROM was), 0) THEN 'changed' END AS word),
+                WHEN $7::bigint <> coalesce((SELECT was.version FROM was), 0) THEN 'changed'
+                WHEN NOT EXISTS (SELECT FROM was)
+                 AND $10 <= (SELECT count(*) FROM tallyd.custom_roles c WHERE c.organization_id = $1) THEN 'full' END AS word),
   v AS (UPDATE tallyd.rights_version r SET version = r.version + 1 FROM problem
          WHERE r.one AND problem.word IS NULL RETURNING r.version),
   put AS (
@@ -28,9 +30,11 @@ constexpr Query kPutRole{"put_role", R"sql(
     SELECT $8, 'put_role', $2 || ':' || $1,
            jsonb_build_object('is_system', $4::boolean, 'org', $5::text[], 'member', $6::text[],
                               'org_before', (SELECT was.org_permissions FROM was),
-                              'member_before', (SELECT was.member_permissions FROM was))
-      FROM v)
-  SELECT problem.word, (SELECT v.version FROM v), NOT EXISTS (SELECT FROM was) FROM problem
+                              'member_before', (SELECT was.member_permissions FROM was),
+                              'allowed_by', nullif($9, '')::jsonb)
+      FROM v RETURNING detail)
+  SELECT problem.word, (SELECT v.version FROM v), NOT EXISTS (SELECT FROM was), (SELECT note.detail::text FROM note)
+    FROM problem
 )sql"};
 
 #define TALLY_ROLE_COLUMNS \
@@ -39,9 +43,12 @@ constexpr Query kPutRole{"put_role", R"sql(
 constexpr Query kFindRole{
     "find_role", "SELECT " TALLY_ROLE_COLUMNS " FROM tallyd.custom_roles WHERE organization_id = $1 AND name = $2",
     true};
-constexpr Query kListRoles{
-    "list_roles", "SELECT " TALLY_ROLE_COLUMNS " FROM tallyd.custom_roles WHERE organization_id = $1 ORDER BY name",
-    true};
+// By their bytes, whatever the database takes for an order.
+constexpr Query kListRoles{"list_roles",
+                           "SELECT " TALLY_ROLE_COLUMNS
+                           " FROM tallyd.custom_roles WHERE organization_id = $1 AND name COLLATE \"C\" > $2"
+                           " ORDER BY name COLLATE \"C\" LIMIT $3",
+                           true};
 
 constexpr Query kDeleteRole{"delete_role", R"sql(
   WITH was AS (SELECT c.* FROM tallyd.custom_roles c WHERE c.organization_id = $1 AND c.name = $2),
@@ -62,9 +69,12 @@ constexpr Query kDeleteRole{"delete_role", R"sql(
     INSERT INTO tallyd.audit_log (actor, action, object, detail)
     SELECT $3, 'delete_role', $2 || ':' || $1,
            jsonb_build_object('org_before', was.org_permissions, 'member_before', was.member_permissions,
-                              'held_by', (SELECT coalesce(jsonb_agg(members.user_id), '[]') FROM members))
-      FROM v, was)
-  SELECT problem.word, (SELECT v.version FROM v), false FROM problem
+                              'held_by', (SELECT coalesce(jsonb_agg(x.user_id), '[]')
+                                            FROM (SELECT members.user_id FROM members ORDER BY 1 LIMIT 500) x),
+                              'holder_count', (SELECT count(*) FROM members),
+                              'allowed_by', nullif($4, '')::jsonb)
+      FROM v, was RETURNING detail)
+  SELECT problem.word, (SELECT v.version FROM v), false, (SELECT note.detail::text FROM note) FROM problem
 )sql"};
 
 CustomRole role_at(const Rows& rows, int row) {
@@ -79,7 +89,7 @@ CustomRole role_at(const Rows& rows, int row) {
   return role;
 }
 
-asio::awaitable<Result<Put>> run_put_role(Pool& pool, CustomRole role, Seen seen, std::string actor) {
+asio::awaitable<Result<Put>> run_put_role(Pool& pool, CustomRole role, Seen seen, Author by) {
   Params params;
   params.uuid(role.organization)
       .text(role.name)
@@ -87,7 +97,7 @@ asio::awaitable<Result<Put>> run_put_role(Pool& pool, CustomRole role, Seen seen
       .boolean(role.is_system)
       .texts(role.org_permissions)
       .texts(role.member_permissions);
-  detail::add_seen(params, seen).text(actor);
+  detail::add_author(detail::add_seen(params, seen), by).int8(kMostRoles);
   const Result<Rows> rows = co_await detail::change_rights(pool, kPutRole, std::move(params));
   co_return detail::put_of(rows);
 }
@@ -101,20 +111,21 @@ asio::awaitable<Result<std::optional<CustomRole>>> run_find_role(Pool& pool, Uui
   co_return std::optional<CustomRole>(role_at(*rows, 0));
 }
 
-asio::awaitable<Result<std::vector<CustomRole>>> run_list_roles(Pool& pool, Uuid organization) {
+asio::awaitable<Result<std::vector<CustomRole>>> run_list_roles(Pool& pool, Uuid organization, std::string after,
+                                                                std::int64_t limit) {
   Params params;
-  params.uuid(organization);
+  params.uuid(organization).text(after).int8(limit);
   const Result<Rows> rows = co_await pool.fetch(kListRoles, params, detail::kRightsTimeout);
   if (!rows) co_return rows.error();
   co_return detail::roles_in(*rows);
 }
 
-asio::awaitable<Result<std::int64_t>> run_delete_role(Pool& pool, Uuid organization, std::string name,
-                                                      std::string actor) {
+asio::awaitable<Result<Put>> run_delete_role(Pool& pool, Uuid organization, std::string name, Author by) {
   Params params;
-  params.uuid(organization).text(name).text(actor);
+  params.uuid(organization).text(name);
+  detail::add_author(params, by);
   const Result<Rows> rows = co_await detail::change_rights(pool, kDeleteRole, std::move(params));
-  co_return detail::version_of(rows);
+  co_return detail::put_of(rows);
 }
 
 }  // namespace
@@ -122,8 +133,10 @@ asio::awaitable<Result<std::int64_t>> run_delete_role(Pool& pool, Uuid organizat
 namespace detail {
 
 const Query kChangedRoles{"changed_roles",
-                          "SELECT " TALLY_ROLE_COLUMNS " FROM tallyd.custom_roles WHERE version > " TALLY_CHANGES_SINCE
-                          " ORDER BY version",
+                          "SELECT " TALLY_ROLE_COLUMNS
+                          " FROM tallyd.custom_roles"
+                          " WHERE (version, organization_id, name) > ($1, " TALLY_ROLE_KEY(
+                              "$2") ") ORDER BY version, organization_id, name LIMIT $3",
                           true};
 #undef TALLY_ROLE_COLUMNS
 
@@ -135,8 +148,8 @@ std::vector<CustomRole> roles_in(const Rows& rows) {
 
 }  // namespace detail
 
-Directory::Async<Put> Directory::put_role(CustomRole role, Seen seen, std::string actor) {
-  return detail::on_pool(pool_, run_put_role(pool_, std::move(role), seen, std::move(actor)));
+Directory::Async<Put> Directory::put_role(CustomRole role, Seen seen, Author by) {
+  return detail::on_pool(pool_, run_put_role(pool_, std::move(role), seen, std::move(by)));
 }
 
 Directory::Async<std::optional<CustomRole>> Directory::find_role(Uuid organization, std::string name) {
@@ -144,11 +157,16 @@ Directory::Async<std::optional<CustomRole>> Directory::find_role(Uuid organizati
 }
 
 Directory::Async<std::vector<CustomRole>> Directory::list_roles(Uuid organization) {
-  return detail::on_pool(pool_, run_list_roles(pool_, organization));
+  return list_roles(organization, {}, kMostRoles);
 }
 
-Directory::Async<std::int64_t> Directory::delete_role(Uuid organization, std::string name, std::string actor) {
-  return detail::on_pool(pool_, run_delete_role(pool_, organization, std::move(name), std::move(actor)));
+Directory::Async<std::vector<CustomRole>> Directory::list_roles(Uuid organization, std::string after,
+                                                                std::int64_t limit) {
+  return detail::on_pool(pool_, run_list_roles(pool_, organization, std::move(after), limit));
+}
+
+Directory::Async<Put> Directory::delete_role(Uuid organization, std::string name, Author by) {
+  return detail::on_pool(pool_, run_delete_role(pool_, organization, std::move(name), std::move(by)));
 }
 
 }  // namespace tally::db

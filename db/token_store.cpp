@@ -23,16 +23,20 @@ constexpr Query kCreateToken{"create_token", R"sql(
     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, v.version FROM v
      WHERE ($5::uuid IS NULL OR EXISTS (SELECT FROM tallyd.users u WHERE u.id = $5))
        AND ($17::bigint IS NULL
-            OR $17 > (SELECT count(*) FROM tallyd.api_tokens t WHERE t.owner_id = $5 AND t.revoked_at IS NULL
+            OR $17 > (SELECT count(*) FROM tallyd.api_tokens t
+                       WHERE (t.owner_id = $5 OR ($4 <> '' AND t.system_subject = $4)) AND t.revoked_at IS NULL
                          AND (t.expires_at IS NULL OR t.expires_at > now())))
     ON CONFLICT (id) DO NOTHING
     RETURNING id, created_at, version),
   note AS (
     INSERT INTO tallyd.audit_log (actor, action, object, detail)
-    SELECT $15, 'create_token', made.id, jsonb_build_object('kind', $3::text, 'subject', $4::text, 'user', $5::uuid,
-                                                           'workspace', $6::uuid, 'name', $14::text)
-      FROM made)
-  SELECT made.created_at, made.version FROM made
+    SELECT $15, 'create_token', made.id,
+           jsonb_build_object('kind', $3::text, 'subject', $4::text, 'user', $5::uuid, 'workspace', $6::uuid,
+                              'owner', $7::uuid, 'template', $8::uuid, 'template_version', $9::uuid, 'task', $10::uuid,
+                              'no_user_data', $11::boolean, 'scopes', $12::text[], 'allow_list', $13::text[],
+                              'name', $14::text, 'expires_at', $16::timestamptz, 'allowed_by', nullif($18, '')::jsonb)
+      FROM made RETURNING detail)
+  SELECT made.created_at, made.version, note.detail::text FROM made, note
 )sql"};
 
 constexpr Query kWhyNoToken{"why_no_token", R"sql(
@@ -56,7 +60,15 @@ constexpr Query kListTokens{"list_tokens",
 
 constexpr Query kChangedTokens{"changed_tokens",
                                "SELECT " TALLY_TOKEN_COLUMNS
-                               " FROM tallyd.api_tokens WHERE version > " TALLY_CHANGES_SINCE " ORDER BY version",
+                               " FROM tallyd.api_tokens"
+                               " WHERE (version, id) > ($1, $2::text) ORDER BY version, id LIMIT $3",
+                               true};
+
+constexpr Query kRevokedTokens{"revoked_tokens",
+                               "SELECT " TALLY_TOKEN_COLUMNS
+                               " FROM tallyd.api_tokens"
+                               " WHERE revoked_at IS NOT NULL AND (version, id) > ($1, $2::text)"
+                               " ORDER BY version, id LIMIT $3",
                                true};
 
 constexpr std::string_view kPageOfTokens = "SELECT " TALLY_TOKEN_COLUMNS R"sql( FROM tallyd.api_tokens
@@ -69,10 +81,18 @@ constexpr Query kRevokeToken{"revoke_token", R"sql(
               WHERE one AND EXISTS (SELECT FROM tallyd.api_tokens WHERE id = $1 AND revoked_at IS NULL) RETURNING version),
   gone AS (
     UPDATE tallyd.api_tokens t SET revoked_at = now(), version = v.version FROM v
-     WHERE t.id = $1 AND t.revoked_at IS NULL RETURNING t.id),
+     WHERE t.id = $1 AND t.revoked_at IS NULL
+    RETURNING t.id, t.kind, t.system_subject, t.user_id, t.agent_workspace, t.agent_owner, t.scopes, t.allow_list,
+              t.name, t.expires_at),
   note AS (
-    INSERT INTO tallyd.audit_log (actor, action, object) SELECT $2, 'revoke_token', gone.id FROM gone)
-  SELECT EXISTS (SELECT FROM tallyd.api_tokens WHERE id = $1)
+    INSERT INTO tallyd.audit_log (actor, action, object, detail)
+    SELECT $2, 'revoke_token', g.id,
+           jsonb_build_object('kind', g.kind, 'subject', g.system_subject, 'user', g.user_id,
+                              'workspace', g.agent_workspace, 'owner', g.agent_owner, 'scopes', g.scopes,
+                              'allow_list', g.allow_list, 'name', g.name, 'expires_at', g.expires_at,
+                              'allowed_by', nullif($3, '')::jsonb)
+      FROM gone g RETURNING detail)
+  SELECT EXISTS (SELECT FROM tallyd.api_tokens WHERE id = $1), (SELECT note.detail::text FROM note)
 )sql"};
 
 constexpr Query kTouchTokens{"touch_tokens", R"sql(
@@ -85,13 +105,15 @@ constexpr Query kRightsVersion{"rights_version", R"sql(
 )sql",
                                true};
 
-constexpr Query kDeletedUsers{
-    "deleted_users", "SELECT id FROM tallyd.users_deleted WHERE version > " TALLY_CHANGES_SINCE " ORDER BY version",
-    true};
+constexpr Query kDeletedUsers{"deleted_users",
+                              "SELECT id, version FROM tallyd.users_deleted"
+                              " WHERE (version, id) > ($1, $2::uuid) ORDER BY version, id LIMIT $3",
+                              true};
 
 constexpr Query kDeletedRoles{"deleted_roles",
-                              "SELECT organization_id, name FROM tallyd.custom_roles_deleted"
-                              " WHERE version > " TALLY_CHANGES_SINCE " ORDER BY version",
+                              "SELECT organization_id, name, version FROM tallyd.custom_roles_deleted"
+                              " WHERE (version, organization_id, name) > ($1, " TALLY_ROLE_KEY(
+                                  "$2") ") ORDER BY version, organization_id, name LIMIT $3",
                               true};
 
 /// Tokens that ended, and the marks of users and roles that were deleted. Their audit lines stay.
@@ -166,7 +188,7 @@ Params& add(Params& params, const std::optional<tracker::Uuid>& id) {
 }
 
 /// Why nothing was made.
-asio::awaitable<Result<Token>> run_why_not(Pool& pool, Token token) {
+asio::awaitable<Result<Made>> run_why_not(Pool& pool, Token token) {
   Params params;
   params.text(token.id);
   add(params, token.user_id);
@@ -176,8 +198,8 @@ asio::awaitable<Result<Token>> run_why_not(Pool& pool, Token token) {
   co_return token.user_id && !rows->boolean(0, 1) ? Errc::not_found : Errc::overloaded;
 }
 
-asio::awaitable<Result<Token>> run_create(Pool& pool, Token token, std::string actor,
-                                          std::optional<std::int64_t> most_of_owner) {
+asio::awaitable<Result<Made>> run_create(Pool& pool, Token token, Author by,
+                                         std::optional<std::int64_t> most_of_owner) {
   Params params;
   params.text(token.id).bytea(token.secret_sha256).text(word(token.kind)).text(token.system_subject);
   add(params, token.user_id);
@@ -190,7 +212,7 @@ asio::awaitable<Result<Token>> run_create(Pool& pool, Token token, std::string a
   } else {
     params.null_uuid().null_uuid().null_uuid().null_uuid().null_uuid().boolean(false);
   }
-  params.texts(token.scopes).texts(token.allow_list).text(token.name).text(actor);
+  params.texts(token.scopes).texts(token.allow_list).text(token.name).text(by.actor);
   if (token.expires_at_us)
     params.timestamptz(*token.expires_at_us);
   else
@@ -199,16 +221,20 @@ asio::awaitable<Result<Token>> run_create(Pool& pool, Token token, std::string a
     params.int8(*most_of_owner);
   else
     params.null_int8();
+  params.text(by.allowed_by);
   Result<Rows> rows = co_await detail::change_rights(pool, kCreateToken, std::move(params));
   if (!rows) co_return rows.error();
   if (rows->empty()) {
-    Result<Token> why = co_await run_why_not(pool, std::move(token));
+    Result<Made> why = co_await run_why_not(pool, std::move(token));
     co_return why;
   }
-  token.created_by = std::move(actor);
-  token.created_at_us = rows->timestamp_us(0, 0);
-  token.version = rows->integer(0, 1);
-  co_return token;
+  Made made;
+  made.token = std::move(token);
+  made.token.created_by = std::move(by.actor);
+  made.token.created_at_us = rows->timestamp_us(0, 0);
+  made.token.version = rows->integer(0, 1);
+  made.detail = rows->text(0, 2);
+  co_return made;
 }
 
 asio::awaitable<Result<std::optional<Token>>> run_find(Pool& pool, std::string id) {
@@ -240,13 +266,13 @@ asio::awaitable<Result<std::vector<Token>>> run_list_page(Pool& pool, TokenPage 
   co_return tokens_in(*rows);
 }
 
-asio::awaitable<Result<void>> run_revoke(Pool& pool, std::string id, std::string actor) {
+asio::awaitable<Result<std::string>> run_revoke(Pool& pool, std::string id, Author by) {
   Params params;
-  params.text(id).text(actor);
+  params.text(id).text(by.actor).text(by.allowed_by);
   Result<Rows> rows = co_await detail::change_rights(pool, kRevokeToken, std::move(params));
   if (!rows) co_return rows.error();
   if (!rows->boolean(0, 0)) co_return Errc::not_found;
-  co_return Result<void>();
+  co_return rows->maybe_text(0, 1).value_or("");
 }
 
 asio::awaitable<Result<void>> run_touch(Pool& pool, std::vector<std::string> ids) {
@@ -257,39 +283,153 @@ asio::awaitable<Result<void>> run_touch(Pool& pool, std::vector<std::string> ids
   co_return Result<void>();
 }
 
-/// Not inside the coroutine: GCC 12 destroys the elements of a braced list in a coroutine twice.
-std::vector<Statement> changes_since(std::int64_t version) {
-  Params after;
-  after.int8(version);
-  // The version first: rows that are read later can only be newer, and are then read again next time.
-  return {{&kRightsVersion, {}},   {&kChangedTokens, after},        {&detail::kChangedUsers, after},
-          {&kDeletedUsers, after}, {&detail::kChangedRoles, after}, {&kDeletedRoles, after},
-          {&kRightsVersion, {}}};
+// A page of users takes about 0.1 s; each is within its own deadline.
+constexpr int kPage = 2000;
+constexpr const char* kNoUuid = "00000000-0000-0000-0000-000000000000";
+
+using Place = RightsReading::Place;
+
+void take_tokens(const Rows& rows, RightsChanges& changes, Place& place) {
+  for (Token& token : tokens_in(rows)) {
+    place.version = token.version;
+    place.key = token.id;
+    changes.tokens.push_back(std::move(token));
+  }
 }
 
-RightsChanges to_changes(const std::vector<Rows>& results, std::int64_t since) {
-  RightsChanges changes;
-  changes.version = results[0].integer(0, 0);
-  changes.everything = since < results[0].integer(0, 1);
-  changes.tokens = tokens_in(results[1]);
-  changes.users = detail::users_in(results[2]);
-  for (int i = 0; i < results[3].size(); ++i) changes.deleted_users.push_back(results[3].uuid(i, 0));
-  changes.roles = detail::roles_in(results[4]);
-  for (int i = 0; i < results[5].size(); ++i) {
-    CustomRole& role = changes.deleted_roles.emplace_back();
-    role.organization = results[5].uuid(i, 0);
-    role.name = results[5].text(i, 1);
+void take_users(const Rows& rows, RightsChanges& changes, Place& place) {
+  for (User& user : detail::users_in(rows)) {
+    place.version = user.version;
+    place.key = user.id.to_string();
+    changes.users.push_back(std::move(user));
   }
-  return changes;
+}
+
+void take_deleted_users(const Rows& rows, RightsChanges& changes, Place& place) {
+  for (int i = 0; i < rows.size(); ++i) {
+    const tracker::Uuid& id = changes.deleted_users.emplace_back(rows.uuid(i, 0));
+    place.version = rows.integer(i, 1);
+    place.key = id.to_string();
+  }
+}
+
+void take_roles(const Rows& rows, RightsChanges& changes, Place& place) {
+  for (CustomRole& role : detail::roles_in(rows)) {
+    place.version = role.version;
+    place.key = role.name + ':' + role.organization.to_string();
+    changes.roles.push_back(std::move(role));
+  }
+}
+
+void take_deleted_roles(const Rows& rows, RightsChanges& changes, Place& place) {
+  for (int i = 0; i < rows.size(); ++i) {
+    CustomRole& role = changes.deleted_roles.emplace_back();
+    role.organization = rows.uuid(i, 0);
+    role.name = rows.text(i, 1);
+    place.version = rows.integer(i, 2);
+    place.key = role.name + ':' + role.organization.to_string();
+  }
+}
+
+/// One kind of rows, in the order of their versions.
+struct Kind {
+  const Query* query;
+  std::string first_key;  ///< below every other
+  void (*take)(const Rows&, RightsChanges&, Place&);
+};
+const std::array<Kind, RightsReading::kKinds>& kinds() {
+  static const std::array<Kind, RightsReading::kKinds> all{{
+      {&kChangedTokens, "", take_tokens},
+      {&detail::kChangedUsers, kNoUuid, take_users},
+      {&kDeletedUsers, kNoUuid, take_deleted_users},
+      {&detail::kChangedRoles, std::string(":") + kNoUuid, take_roles},
+      {&kDeletedRoles, std::string(":") + kNoUuid, take_deleted_roles},
+  }};
+  return all;
+}
+
+Params page_behind(const Place& place) {
+  Params params;
+  params.int8(place.version).literal(place.key).int8(kPage);
+  return params;
+}
+
+void begin_behind(RightsReading& reading, std::int64_t version) {
+  // Versions are whole numbers: behind all of this one is where the next begins.
+  for (std::size_t i = 0; i < RightsReading::kKinds; ++i) reading.places[i] = {version + 1, kinds()[i].first_key, true};
+}
+
+/// The version first: rows that are read later can only be newer, and are then read again next time. And last: rows
+/// may go while the others are read.
+std::vector<Statement> next_pages(const RightsReading& reading) {
+  std::vector<Statement> statements(1);
+  statements.front().query = &kRightsVersion;
+  for (std::size_t i = 0; i < RightsReading::kKinds; ++i) {
+    if (!reading.places[i].more) continue;
+    Statement& page = statements.emplace_back();
+    page.query = kinds()[i].query;
+    page.params = page_behind(reading.places[i]);
+  }
+  statements.push_back(statements.front());
+  return statements;
+}
+
+void take_pages(RightsReading& reading, const std::vector<Rows>& results) {
+  std::size_t next = 1;
+  reading.done = true;
+  for (std::size_t i = 0; i < RightsReading::kKinds; ++i) {
+    Place& place = reading.places[i];
+    if (!place.more) continue;
+    const Rows& rows = results[next++];
+    kinds()[i].take(rows, reading.changes, place);
+    place.more = rows.size() == kPage;
+    if (place.more) reading.done = false;
+  }
+}
+
+asio::awaitable<Result<RightsReading>> run_read_on(Pool& pool, RightsReading reading) {
+  const bool begins = !reading.purged;
+  if (begins) begin_behind(reading, reading.since);
+  const std::vector<Statement> statements = next_pages(reading);
+  const Result<std::vector<Rows>> results = co_await pool.transact(statements, kTimeout);
+  if (!results) co_return results.error();
+  const std::int64_t purged = results->front().integer(0, 1);
+  if (begins) {
+    reading.purged = purged;
+    reading.changes.version = results->front().integer(0, 0);
+    reading.changes.everything = reading.since < purged;
+    if (reading.changes.everything && reading.since > 0) {
+      begin_behind(reading, 0);
+      co_return std::move(reading);
+    }
+  }
+  // Rows went while the others were read: what is missing cannot be told from what never was.
+  if (purged != *reading.purged || results->back().integer(0, 1) != purged) co_return Errc::serialization;
+  take_pages(reading, *results);
+  co_return std::move(reading);
 }
 
 asio::awaitable<Result<RightsChanges>> run_changes(Pool& pool, std::int64_t since) {
-  const std::vector<Statement> statements = changes_since(since);
-  Result<std::vector<Rows>> results = co_await pool.transact(statements, kTimeout);
-  if (!results) co_return results.error();
-  // Rows went while the others were read: what is missing cannot be told from what never was.
-  if (results->front().integer(0, 1) != results->back().integer(0, 1)) co_return Errc::serialization;
-  co_return to_changes(*results, since);
+  RightsReading reading(since);
+  while (!reading.done) {
+    Result<RightsReading> next = co_await run_read_on(pool, std::move(reading));
+    if (!next) co_return next.error();
+    reading = std::move(*next);
+  }
+  co_return std::move(reading.changes);
+}
+
+asio::awaitable<Result<std::vector<Token>>> run_revoked_since(Pool& pool, std::int64_t version) {
+  RightsChanges found;
+  Place place{version + 1, "", true};
+  while (place.more) {
+    const Params params = page_behind(place);
+    const Result<Rows> rows = co_await pool.fetch(kRevokedTokens, params, kTimeout);
+    if (!rows) co_return rows.error();
+    take_tokens(*rows, found, place);
+    place.more = rows->size() == kPage;
+  }
+  co_return std::move(found.tokens);
 }
 
 asio::awaitable<Result<Expired>> run_expire(Pool& pool, std::chrono::seconds retention, std::int64_t most) {
@@ -304,8 +444,8 @@ asio::awaitable<Result<Expired>> run_expire(Pool& pool, std::chrono::seconds ret
 
 TokenStore::TokenStore(Pool& pool) : pool_(pool) {}
 
-TokenStore::Async<Token> TokenStore::create(Token token, std::string actor, std::optional<std::int64_t> most_of_owner) {
-  return detail::on_pool(pool_, run_create(pool_, std::move(token), std::move(actor), most_of_owner));
+TokenStore::Async<Made> TokenStore::create(Token token, Author by, std::optional<std::int64_t> most_of_owner) {
+  return detail::on_pool(pool_, run_create(pool_, std::move(token), std::move(by), most_of_owner));
 }
 
 TokenStore::Async<std::optional<Token>> TokenStore::find(std::string id) {
@@ -320,8 +460,8 @@ TokenStore::Async<std::vector<Token>> TokenStore::list(TokenPage page) {
   return detail::on_pool(pool_, run_list_page(pool_, std::move(page)));
 }
 
-TokenStore::Async<void> TokenStore::revoke(std::string id, std::string actor) {
-  return detail::on_pool(pool_, run_revoke(pool_, std::move(id), std::move(actor)));
+TokenStore::Async<std::string> TokenStore::revoke(std::string id, Author by) {
+  return detail::on_pool(pool_, run_revoke(pool_, std::move(id), std::move(by)));
 }
 
 TokenStore::Async<void> TokenStore::touch(std::vector<std::string> ids) {
@@ -330,6 +470,14 @@ TokenStore::Async<void> TokenStore::touch(std::vector<std::string> ids) {
 
 TokenStore::Async<RightsChanges> TokenStore::changes(std::int64_t since) {
   return detail::on_pool(pool_, run_changes(pool_, since));
+}
+
+TokenStore::Async<RightsReading> TokenStore::read_on(RightsReading reading) {
+  return detail::on_pool(pool_, run_read_on(pool_, std::move(reading)));
+}
+
+TokenStore::Async<std::vector<Token>> TokenStore::revoked_since(std::int64_t version) {
+  return detail::on_pool(pool_, run_revoked_since(pool_, version));
 }
 
 TokenStore::Async<Expired> TokenStore::expire(std::chrono::seconds retention, std::int64_t most) {

@@ -42,6 +42,12 @@ struct Token {     // what every request asks of one comes first
   std::int64_t version = 0;  ///< rights version of its last change
 };
 
+/// A token that was just made.
+struct Made {
+  Token token;
+  std::string detail;  ///< JSON, as `audit_log` has it
+};
+
 /// Rights that changed after a version.
 struct RightsChanges {
   std::int64_t version = 0;  ///< everything up to here is included
@@ -53,6 +59,27 @@ struct RightsChanges {
   std::vector<tracker::Uuid> deleted_users;
   std::vector<CustomRole> roles;
   std::vector<CustomRole> deleted_roles;  ///< organization and name alone
+};
+
+/// All that changed after a version, on the way: each step takes a page of every kind of rows that is not yet read to
+/// its end, in a transaction and with a deadline of its own, so that a large directory only takes more steps. Rows that
+/// change meanwhile move behind all others and are read again.
+struct RightsReading {
+  explicit RightsReading(std::int64_t after = 0) : since(after) {}
+
+  std::int64_t since;
+  RightsChanges changes;
+  bool done = false;
+
+  /// Where the next page begins. For the store alone.
+  struct Place {
+    std::int64_t version = 0;
+    std::string key;
+    bool more = true;
+  };
+  static constexpr std::size_t kKinds = 5;
+  std::array<Place, kKinds> places;
+  std::optional<std::int64_t> purged;  ///< nothing: not begun
 };
 
 /// What the tokens' rows show to `authz::to_sql`. Their ids are no uuids, so that no allow list can name one.
@@ -84,17 +111,21 @@ class TokenStore {
 
   /// `conflict`: the id is taken. `not_found`: a user token for an unknown user. `overloaded`: its owner has
   /// `most_of_owner` good ones already. Expiry and the rest as given.
-  Async<Token> create(Token token, std::string actor, std::optional<std::int64_t> most_of_owner = {});
+  Async<Made> create(Token token, Author by, std::optional<std::int64_t> most_of_owner = {});
   Async<std::optional<Token>> find(std::string id);
   /// Newest first, revoked and expired ones only if asked.
   Async<std::vector<Token>> list(bool include_ended = false);
   Async<std::vector<Token>> list(TokenPage page);
-  /// `not_found`; revoking twice is no error.
-  Async<void> revoke(std::string id, std::string actor);
+  /// `not_found`; revoking twice is no error. Answers the audit line's detail as JSON; nothing the second time.
+  Async<std::string> revoke(std::string id, Author by);
   /// Used just now.
   Async<void> touch(std::vector<std::string> ids);
   /// Everything when `since` is 0. `serialization`: rows went meanwhile; ask again.
   Async<RightsChanges> changes(std::int64_t since);
+  /// The same, step by step until it is `done`.
+  Async<RightsReading> read_on(RightsReading reading);
+  /// Tokens that are revoked, and were after that version: what must not wait for a long reading.
+  Async<std::vector<Token>> revoked_since(std::int64_t version);
   /// Removes at most `most` tokens that ended longer ago, and as many marks of deleted users and roles. No change of
   /// rights: nobody needs to hear of it, and who fell behind learns it from `changes`.
   Async<Expired> expire(std::chrono::seconds retention, std::int64_t most);

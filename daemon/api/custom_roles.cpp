@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <set>
+
 #include "authz/custom_role.hpp"
 #include "daemon/api/render.hpp"
 #include "daemon/api/rights.hpp"
@@ -84,10 +86,16 @@ Wanted read_role(const JsonNode& body) {
   if (org.present() && other.present()) other.refuse("is another name of org_perms");
   if (!org.present() && other.present()) wanted.org_list = "/permissions";
   wanted.role.in_org = read_permissions(org.present() ? org : other);
-  const bool any = org.present() || other.present() || !wanted.role.site.empty() || !wanted.role.user.empty() ||
-                   !wanted.role.member.empty();
-  if (!any && body.present()) org.refuse("is missing");
   return wanted;
+}
+
+/// In their order: what is stored is bounded by the catalog.
+std::vector<std::string> each_once(const std::vector<authz::Permission>& permissions) {
+  std::vector<std::string> texts;
+  std::set<std::string> known;
+  for (const authz::Permission& each : permissions)
+    if (std::string text = permission_text(each); known.insert(text).second) texts.push_back(std::move(text));
+  return texts;
 }
 
 db::CustomRole to_store(const tracker::Uuid& org, const std::string& name, const Wanted& wanted) {
@@ -96,15 +104,9 @@ db::CustomRole to_store(const tracker::Uuid& org, const std::string& name, const
   role.name = name;
   role.display_name = wanted.display_name;
   role.is_system = wanted.role.is_system;
-  for (const auto& each : wanted.role.in_org) role.org_permissions.push_back(permission_text(each));
-  for (const auto& each : wanted.role.member) role.member_permissions.push_back(permission_text(each));
+  role.org_permissions = each_once(wanted.role.in_org);
+  role.member_permissions = each_once(wanted.role.member);
   return role;
-}
-
-/// In the order of their names' bytes, whatever the database takes for an order.
-void keep_behind(std::vector<db::CustomRole>& roles, const std::string& after) {
-  std::sort(roles.begin(), roles.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-  std::erase_if(roles, [&after](const auto& role) { return role.name <= after; });
 }
 
 std::string_view sentence(CustomRoleRefusal refusal) {
@@ -143,16 +145,14 @@ Response refuse(CustomRoleRefusal refusal, const authz::PermissionPlace& place, 
   return refused(status, detail, fmt::format("/{}/{}", place.list, place.at));
 }
 
-void log_put(const http::Request& request, const db::CustomRole& role, bool created) {
-  const std::string org = role.organization.to_string();
-  log::audit(created ? "custom role created" : "custom role changed",
-             {{"role", role_key(role)},
-              {"org", joined(role.org_permissions)},
-              {"member", joined(role.member_permissions)},
-              {"by", actor(request)},
-              {"allowed_by", allowed_by(request, created ? Action::create : Action::update,
-                                        role.is_system ? authz::Object{Type::system} : roles_in(org))},
-              {"request_id", request.id}});
+void log_put(const http::Request& request, const db::CustomRole& role, const Grant& granted, const db::Put& put) {
+  log::audit(put.created ? "custom role created" : "custom role changed", {{"role", role_key(role)},
+                                                                           {"org", joined(role.org_permissions)},
+                                                                           {"member", joined(role.member_permissions)},
+                                                                           {"by", granted.by.actor},
+                                                                           {"allowed_by", granted.allowed_by},
+                                                                           {"detail", log::Json{put.detail}},
+                                                                           {"request_id", request.id}});
 }
 
 }  // namespace
@@ -164,14 +164,16 @@ Answer get_roles(Context& context, http::Request& request) {
   if (query.refusal) co_return std::move(*query.refusal);
   const std::string text = org->to_string();
   if (!may(context, request, Action::read, roles_in(text))) co_return forbidden();
-  auto roles = co_await context.directory.list_roles(*org);
+  if (!query.after.empty() && !role_name(query.after))
+    co_return http::problem(Status::bad_request, "after must be the next of a page.");
+  auto listing = context.directory.list_roles(*org, query.after, query.limit + 1);
+  const auto roles = co_await std::move(listing);
   if (!roles) co_return store_failure(roles.error());
   if (roles->empty()) {
     const auto found = co_await context.directory.find_organization(*org);
     if (!found) co_return store_failure(found.error());
     if (!*found) co_return not_found("organization");
   }
-  keep_behind(*roles, query.after);
   co_return page_of("roles", *roles, query.limit, as_json, [](const db::CustomRole& role) { return role.name; });
 }
 
@@ -222,14 +224,19 @@ Answer put_role(Context& context, http::Request& request) {
     if (refusal) co_return refuse(*refusal, place, wanted.org_list);
     const db::CustomRole role = to_store(*org, *name, wanted);
     if (known && *known == role) co_return put_answer(false, as_json(role));
-    auto putting = context.directory.put_role(role, db::Seen::at(known ? known->version : 0), actor(request));
+    const Grant granted =
+        grant(context, request, known ? Action::update : Action::create, role.is_system ? system : roles_in(org_text));
+    auto putting = context.directory.put_role(role, db::Seen::at(known ? known->version : 0), granted.by);
     const auto put = co_await std::move(putting);
     if (put) {
-      log_put(request, role, put->created);
+      log_put(request, role, granted, *put);
       co_await settle(context, put->version);
       co_return put_answer(put->created, as_json(role));
     }
     if (put.error() == Errc::not_found) co_return not_found("organization");
+    if (put.error() == Errc::overloaded)
+      co_return http::problem(Status::conflict,
+                              fmt::format("The organization has {} custom roles; delete some.", db::kMostRoles));
     if (put.error() != Errc::serialization) co_return store_failure(put.error());
   }
   co_return busy();
@@ -245,15 +252,17 @@ Answer delete_role(Context& context, http::Request& request) {
   const auto refusal = authz::check_custom_role(request.subject_as<Caller>().subject, CustomRoleOp::delete_, role);
   context.authz_metrics.decided(request.thread, !refusal);
   if (refusal) co_return forbidden();
-  auto deleting = context.directory.delete_role(*org, *name, actor(request));
+  const Grant granted = grant(context, request, Action::delete_, roles_in(role.org));
+  auto deleting = context.directory.delete_role(*org, *name, granted.by);
   const auto deleted = co_await std::move(deleting);
   if (!deleted && deleted.error() == Errc::not_found) co_return not_found("role");
   if (!deleted) co_return store_failure(deleted.error());
   log::audit("custom role deleted", {{"role", *name + ':' + role.org},
-                                     {"by", actor(request)},
-                                     {"allowed_by", allowed_by(request, Action::delete_, roles_in(role.org))},
+                                     {"by", granted.by.actor},
+                                     {"allowed_by", granted.allowed_by},
+                                     {"detail", log::Json{deleted->detail}},
                                      {"request_id", request.id}});
-  co_await settle(context, *deleted);
+  co_await settle(context, deleted->version);
   co_return http::no_content();
 }
 

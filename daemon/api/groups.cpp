@@ -60,16 +60,15 @@ std::vector<Uuid> sorted(std::vector<Uuid> ids) {
   return ids;
 }
 
-void log_put(const http::Request& request, const db::Group& group, bool created) {
-  const GroupObject object(group.organization, group.id);
-  log::audit(created ? "group created" : "group changed",
-             {{"group", group.id.to_string()},
-              {"organization", group.organization.to_string()},
-              {"name", group.name},
-              {"members", group.members.size()},
-              {"by", actor(request)},
-              {"allowed_by", allowed_by(request, created ? Action::create : Action::update, object.object())},
-              {"request_id", request.id}});
+void log_put(const http::Request& request, const db::Group& group, const Grant& granted, const db::Put& put) {
+  log::audit(put.created ? "group created" : "group changed", {{"group", group.id.to_string()},
+                                                               {"organization", group.organization.to_string()},
+                                                               {"name", group.name},
+                                                               {"members", group.members.size()},
+                                                               {"by", granted.by.actor},
+                                                               {"allowed_by", granted.allowed_by},
+                                                               {"detail", log::Json{put.detail}},
+                                                               {"request_id", request.id}});
 }
 
 /// The organization is not there, or some of the members are none of its.
@@ -95,10 +94,15 @@ Answer get_groups(Context& context, http::Request& request) {
   if (!org) co_return not_found("organization");
   Listing list = read_listing(context, request, Type::group, db::kGroupTable);
   if (list.refusal) co_return std::move(*list.refusal);
-  auto listing = context.directory.list_groups(*org, std::move(list.page));
+  db::GroupPage page;
+  page.groups = std::move(list.page);
+  page.groups.limit = list.limit;
+  auto members = visible(context, request, Type::group_member, db::kGroupMemberTable);
+  page.visible_members = members ? std::move(*members) : authz::SqlCondition{"FALSE", {}};
+  auto listing = context.directory.list_groups(*org, std::move(page));
   const auto groups = co_await std::move(listing);
   if (!groups) co_return store_failure(groups.error());
-  if (groups->empty() && list.is_first) {
+  if (groups->groups.empty()) {
     // No group, or none that the caller may see: who belongs there may know.
     const std::string text = org->to_string();
     const authz::Object any{Type::group, {}, {}, text};
@@ -108,9 +112,11 @@ Answer get_groups(Context& context, http::Request& request) {
     if (!found) co_return store_failure(found.error());
     if (!*found) co_return not_found("organization");
   }
-  co_return page_of(
-      "groups", *groups, list.limit, [&request](const db::Group& group) { return as_json(request, group); },
-      [](const db::Group& group) { return group.id.to_string(); });
+  boost::json::array shown;
+  for (const db::Group& group : groups->groups) shown.push_back(as_json(request, group));
+  boost::json::object answer{{"groups", std::move(shown)}};
+  if (groups->has_more) answer["next"] = groups->groups.back().id.to_string();
+  co_return http::json(Status::ok, boost::json::serialize(answer));
 }
 
 Answer get_group(Context& context, http::Request& request) {
@@ -151,10 +157,11 @@ Answer put_group(Context& context, http::Request& request) {
     if (known ? !may_update : !may_create) co_return forbidden();
     if (known && known->name == group.name && known->members == group.members)
       co_return put_answer(false, as_json(request, group));
-    auto putting = context.directory.put_group(group, db::Seen::at(known ? known->version : 0), actor(request));
+    const Grant granted = grant(context, request, known ? Action::update : Action::create, object.object());
+    auto putting = context.directory.put_group(group, db::Seen::at(known ? known->version : 0), granted.by);
     const auto put = co_await std::move(putting);
     if (put) {
-      log_put(request, group, put->created);
+      log_put(request, group, granted, *put);
       co_await settle(context, put->version);
       co_return put_answer(put->created, as_json(request, group));
     }
@@ -176,16 +183,18 @@ Answer delete_group(Context& context, http::Request& request) {
   if (!org || !id) co_return not_found("group");
   const GroupObject object(*org, *id);
   if (!may(context, request, Action::delete_, object.object())) co_return forbidden();
-  auto deleting = context.directory.delete_group(*org, *id, actor(request));
+  const Grant granted = grant(context, request, Action::delete_, object.object());
+  auto deleting = context.directory.delete_group(*org, *id, granted.by);
   const auto deleted = co_await std::move(deleting);
   if (!deleted && deleted.error() == Errc::not_found) co_return not_found("group");
   if (!deleted) co_return store_failure(deleted.error());
   log::audit("group deleted", {{"group", object.id},
                                {"organization", object.org},
-                               {"by", actor(request)},
-                               {"allowed_by", allowed_by(request, Action::delete_, object.object())},
+                               {"by", granted.by.actor},
+                               {"allowed_by", granted.allowed_by},
+                               {"detail", log::Json{deleted->detail}},
                                {"request_id", request.id}});
-  co_await settle(context, *deleted);
+  co_await settle(context, deleted->version);
   co_return http::no_content();
 }
 

@@ -54,14 +54,14 @@ std::vector<std::string> to_store(const std::vector<RoleName>& names) {
   return roles;
 }
 
-void log_put(const http::Request& request, const db::Member& member, bool created) {
-  const MemberObject object(member.organization, member.user);
-  log::audit(created ? "member added" : "member's roles changed",
+void log_put(const http::Request& request, const db::Member& member, const Grant& granted, const db::Put& put) {
+  log::audit(put.created ? "member added" : "member's roles changed",
              {{"user", member.user.to_string()},
               {"organization", member.organization.to_string()},
               {"roles", joined(member.roles)},
-              {"by", actor(request)},
-              {"allowed_by", allowed_by(request, created ? Action::create : Action::update, object.object())},
+              {"by", granted.by.actor},
+              {"allowed_by", granted.allowed_by},
+              {"detail", log::Json{put.detail}},
               {"request_id", request.id}});
 }
 
@@ -75,11 +75,12 @@ Answer get_members(Context& context, http::Request& request) {
   auto listing = context.directory.list_members(*org, std::move(list.page));
   const auto members = co_await std::move(listing);
   if (!members) co_return store_failure(members.error());
-  if (members->empty() && list.is_first) {
-    // Nothing to see here: is there no member, or is the caller none of those who may look?
+  if (members->empty()) {
+    // Nothing to see here: is there no member, or is the caller none of those who may look? Members see themselves.
     const std::string text = org->to_string();
     const authz::Object any{Type::organization_member, {}, {}, text};
-    if (!may(context, request, Action::read, any)) co_return forbidden();
+    const bool member = request.subject_as<Caller>().subject.is_member_of(text);
+    if (!may(context, request, Action::read, any) && !member) co_return forbidden();
     const auto found = co_await context.directory.find_organization(*org);
     if (!found) co_return store_failure(found.error());
     if (!*found) co_return not_found("organization");
@@ -133,10 +134,11 @@ Answer put_member(Context& context, http::Request& request) {
     member.roles = to_store(names);
     if (known) member.username = known->username;
     if (known && known->roles == member.roles) co_return put_answer(false, as_json(member));
-    auto putting = context.directory.put_member(member, db::Seen::at(known ? known->version : 0), actor(request));
+    const Grant granted = grant(context, request, known ? Action::update : Action::create, object.object());
+    auto putting = context.directory.put_member(member, db::Seen::at(known ? known->version : 0), granted.by);
     const auto put = co_await std::move(putting);
     if (put) {
-      log_put(request, member, put->created);
+      log_put(request, member, granted, *put);
       co_await settle(context, put->version);
       const auto made = co_await context.directory.find_member(*org, *user);
       if (made && *made) member.username = (*made)->username;
@@ -165,15 +167,17 @@ Answer delete_member(Context& context, http::Request& request) {
     authz::RoleChange change;
     change.removed = still_there(with_implied(names_of((*member)->roles, object.org), object.org), stored);
     if (auto refusal = check_roles(context, request, object.org, change, {}, stored)) co_return std::move(*refusal);
-    auto deleting = context.directory.delete_member(*org, *user, db::Seen::at((*member)->version), actor(request));
+    const Grant granted = grant(context, request, Action::delete_, object.object());
+    auto deleting = context.directory.delete_member(*org, *user, db::Seen::at((*member)->version), granted.by);
     const auto deleted = co_await std::move(deleting);
     if (deleted) {
       log::audit("member removed", {{"user", object.user},
                                     {"organization", object.org},
-                                    {"by", actor(request)},
-                                    {"allowed_by", allowed_by(request, Action::delete_, object.object())},
+                                    {"by", granted.by.actor},
+                                    {"allowed_by", granted.allowed_by},
+                                    {"detail", log::Json{deleted->detail}},
                                     {"request_id", request.id}});
-      co_await settle(context, *deleted);
+      co_await settle(context, deleted->version);
       co_return http::no_content();
     }
     if (deleted.error() == Errc::not_found) co_return not_found("member");

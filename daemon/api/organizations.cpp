@@ -24,25 +24,11 @@ boost::json::object as_json(const db::Organization& organization) {
       {"id", organization.id.to_string()}, {"name", organization.name}, {"display_name", organization.display_name}};
 }
 
-struct Wanted {
-  std::string name;
-  std::optional<std::string> display_name;
-};
-
-Wanted read_organization(const JsonNode& body) {
-  Wanted wanted;
-  wanted.name = body.member("name").name(kLongestName);
-  if (const JsonNode display = body.member("display_name"); display.present())
-    wanted.display_name = display.text(kLongestName);
-  return wanted;
-}
-
-db::Organization merged(const tracker::Uuid& id, const db::Organization* before, const Wanted& wanted) {
+db::Organization read_organization(const tracker::Uuid& id, const JsonNode& body) {
   db::Organization organization;
-  if (before) organization = *before;
   organization.id = id;
-  organization.name = wanted.name;
-  if (wanted.display_name) organization.display_name = *wanted.display_name;
+  organization.name = body.member("name").name(kLongestName);
+  organization.display_name = body.member("display_name").text(kLongestName);
   return organization;
 }
 
@@ -50,14 +36,14 @@ bool same(const db::Organization& a, const db::Organization& b) {
   return a.name == b.name && a.display_name == b.display_name;
 }
 
-void log_put(const http::Request& request, const db::Organization& organization, bool created) {
-  const OrganizationObject object(organization.id);
-  log::audit(created ? "organization created" : "organization changed",
+void log_put(const http::Request& request, const db::Organization& organization, const Grant& granted,
+             const db::Put& put) {
+  log::audit(put.created ? "organization created" : "organization changed",
              {{"organization", organization.id.to_string()},
               {"name", organization.name},
-              {"by", actor(request)},
-              {"allowed_by", created ? allowed_by(request, Action::create, object.fresh())
-                                     : allowed_by(request, Action::update, object.object())},
+              {"by", granted.by.actor},
+              {"allowed_by", granted.allowed_by},
+              {"detail", log::Json{put.detail}},
               {"request_id", request.id}});
 }
 
@@ -92,7 +78,7 @@ Answer put_organization(Context& context, http::Request& request) {
   const bool may_update = may(context, request, Action::update, object.object());
   if (!may_create && !may_update) co_return forbidden();
   JsonBody body(request.body);
-  const Wanted wanted = read_organization(body.root());
+  const db::Organization organization = read_organization(*id, body.root());
   if (auto refusal = body.refusal()) co_return std::move(*refusal);
 
   for (int i = 0; i < kTries; ++i) {
@@ -100,13 +86,14 @@ Answer put_organization(Context& context, http::Request& request) {
     if (!before) co_return store_failure(before.error());
     const db::Organization* known = *before ? &**before : nullptr;
     if (known ? !may_update : !may_create) co_return forbidden();
-    const db::Organization organization = merged(*id, known, wanted);
     if (known && same(*known, organization)) co_return put_answer(false, as_json(organization));
+    const Grant granted = known ? grant(context, request, Action::update, object.object())
+                                : grant(context, request, Action::create, object.fresh());
     auto putting =
-        context.directory.put_organization(organization, db::Seen::at(known ? known->version : 0), actor(request));
+        context.directory.put_organization(organization, db::Seen::at(known ? known->version : 0), granted.by);
     const auto put = co_await std::move(putting);
     if (put) {
-      log_put(request, organization, put->created);
+      log_put(request, organization, granted, *put);
       co_return put_answer(put->created, as_json(organization));
     }
     if (put.error() == Errc::conflict)
@@ -121,15 +108,17 @@ Answer delete_organization(Context& context, http::Request& request) {
   if (!id) co_return not_found("organization");
   const OrganizationObject object(*id);
   if (!may(context, request, Action::delete_, object.object())) co_return forbidden();
-  auto deleting = context.directory.delete_organization(*id, actor(request));
+  const Grant granted = grant(context, request, Action::delete_, object.object());
+  auto deleting = context.directory.delete_organization(*id, granted.by);
   const auto deleted = co_await std::move(deleting);
   if (!deleted && deleted.error() == Errc::not_found) co_return not_found("organization");
   if (!deleted) co_return store_failure(deleted.error());
   log::audit("organization deleted", {{"organization", object.text},
-                                      {"by", actor(request)},
-                                      {"allowed_by", allowed_by(request, Action::delete_, object.object())},
+                                      {"by", granted.by.actor},
+                                      {"allowed_by", granted.allowed_by},
+                                      {"detail", log::Json{deleted->detail}},
                                       {"request_id", request.id}});
-  co_await settle(context, *deleted);
+  co_await settle(context, deleted->version);
   co_return http::no_content();
 }
 

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "authz/decision.hpp"
+#include "authz/explain.hpp"
 #include "daemon/http/query.hpp"
 #include "daemon/log.hpp"
 
@@ -16,6 +17,21 @@ using http::Status;
 namespace {
 
 constexpr std::int64_t kLargestPage = 1000;
+
+/// The level that allowed it and whose permission did, or the entry of the object's access list.
+void add_rule(boost::json::object& why, const authz::Explanation& explained) {
+  constexpr authz::Reason kOfLevel[] = {authz::Reason::site_role, authz::Reason::user_role, authz::Reason::org_role,
+                                        authz::Reason::member_role};
+  for (std::size_t i = 0; i < std::size(kOfLevel); ++i) {
+    if (explained.decision.reason != kOfLevel[i]) continue;
+    const authz::LevelVote& vote = explained.roles[i];
+    why["level"] = vote.level;
+    why["role"] = vote.role;
+    why["permission"] = permission_text(vote.permission);
+    return;
+  }
+  if (!explained.acl.empty()) why["access_list"] = explained.acl;
+}
 
 }  // namespace
 
@@ -32,8 +48,16 @@ bool may(Context& context, const http::Request& request, authz::Action action, c
   return decision.allowed;
 }
 
-std::string_view allowed_by(const http::Request& request, authz::Action action, const authz::Object& object) {
-  return authz::word(authz::decide(request.subject_as<Caller>().subject, action, object).reason);
+Grant grant(Context& context, const http::Request& request, authz::Action action, const authz::Object& object) {
+  const Caller& caller = request.subject_as<Caller>();
+  const authz::Reason reason = authz::decide(caller.subject, action, object).reason;
+  boost::json::object why{{"reason", authz::word(reason)}};
+  // The roles may have changed since the caller was made ready; a reason that no longer holds is not dressed up.
+  if (const auto subject = context.book.written_subject(caller)) {
+    const authz::Explanation explained = authz::explain(*subject, action, object);
+    if (explained.decision.reason == reason) add_rule(why, explained);
+  }
+  return {authz::word(reason), db::Author(caller.name(), boost::json::serialize(why))};
 }
 
 Response forbidden() {
@@ -105,8 +129,7 @@ Listing read_listing(Context& context, const http::Request& request, authz::Type
   list.page.visible = std::move(*condition);
   list.limit = query.limit;
   list.page.limit = query.limit + 1;
-  list.is_first = query.after.empty();
-  if (list.is_first) return list;
+  if (query.after.empty()) return list;
   list.page.after = tracker::Uuid::parse(query.after);
   if (!list.page.after) list.refusal = http::problem(Status::bad_request, "after must be the next of a page.");
   return list;
@@ -158,10 +181,6 @@ std::vector<authz::RoleName> still_there(std::vector<authz::RoleName> roles,
 boost::asio::awaitable<void> settle(Context& context, std::int64_t version) {
   const bool reached = co_await context.rights.reach(version);
   if (!reached) log::warn("a change of rights is not honoured here yet", {{"version", version}});
-}
-
-std::string actor(const http::Request& request) {
-  return request.subject_as<Caller>().name();
 }
 
 std::string joined(const std::vector<std::string>& texts) {

@@ -19,8 +19,13 @@ inline constexpr int kTries = 5;
 
 /// Whether the caller may do it to the object; counted among the decisions.
 bool may(Context& context, const http::Request& request, authz::Action action, const authz::Object& object);
-/// Which rule lets the caller do it: for audit lines.
-std::string_view allowed_by(const http::Request& request, authz::Action action, const authz::Object& object);
+/// What lets the caller do it, for audit lines: the rule in a word, and for the table with its level, role and
+/// permission. Asked once it is done or about to be: it takes longer than `may`.
+struct Grant {
+  std::string_view allowed_by;
+  db::Author by;
+};
+Grant grant(Context& context, const http::Request& request, authz::Action action, const authz::Object& object);
 /// 403 that says nothing about what exists.
 http::Response forbidden();
 http::Response not_found(std::string_view what);
@@ -47,7 +52,6 @@ std::optional<authz::SqlCondition> visible(Context& context, const http::Request
 struct Listing {
   db::Page page;
   std::int64_t limit = 0;
-  bool is_first = true;
   std::optional<http::Response> refusal;
 };
 Listing read_listing(Context& context, const http::Request& request, authz::Type type, const authz::Table& table);
@@ -83,7 +87,6 @@ std::vector<authz::RoleName> still_there(std::vector<authz::RoleName> roles,
 /// A change was committed: honoured here before it is answered, by the other replicas within their heartbeats.
 boost::asio::awaitable<void> settle(Context& context, std::int64_t version);
 
-std::string actor(const http::Request& request);
 boost::json::array to_array(const std::vector<std::string>& texts);
 /// With spaces between them: for log lines.
 std::string joined(const std::vector<std::string>& texts);

@@ -121,13 +121,19 @@ std::optional<Response> check_rights(const Caller& maker, const JsonNode& body, 
   return std::nullopt;
 }
 
-void log_token(std::string_view what, const http::Request& request, Action action, const db::Token& token) {
+Grant grant_on(Context& context, const http::Request& request, Action action, const db::Token& token) {
   const std::string owner = owner_of(token);
+  return grant(context, request, action, authz::Object{Type::api_key, token.id, owner});
+}
+
+void log_token(std::string_view what, const http::Request& request, const db::Token& token, const Grant& granted,
+               std::string_view detail) {
   log::audit(what, {{"token", token.id},
-                    {"owner", owner},
+                    {"owner", owner_of(token)},
                     {"name", token.name},
-                    {"by", actor(request)},
-                    {"allowed_by", allowed_by(request, action, authz::Object{Type::api_key, token.id, owner})},
+                    {"by", granted.by.actor},
+                    {"allowed_by", granted.allowed_by},
+                    {"detail", log::Json{detail}},
                     {"request_id", request.id}});
 }
 
@@ -153,19 +159,20 @@ Answer post_token(Context& context, http::Request& request) {
   const TokenSecret secret = make_token_secret();
   token.id = secret.id;
   token.secret_sha256 = secret.secret_sha256;
-  const std::string by = actor(request);
-  auto creating = context.tokens.create(token, by, kMostTokensOfOwner);
+  // The right was asked for before there was an id.
+  const Grant granted = grant_on(context, request, Action::create, fresh);
+  auto creating = context.tokens.create(token, granted.by, kMostTokensOfOwner);
   const auto made = co_await std::move(creating);
   if (!made && made.error() == Errc::overloaded)
     co_return http::problem(Status::conflict, fmt::format("You have {} tokens; revoke some.", kMostTokensOfOwner));
   if (!made && made.error() == Errc::not_found) co_return forbidden();  // the user was deleted just now
   if (!made) co_return store_failure(made.error());
-  log_token("token created", request, Action::create, *made);
-  co_await settle(context, made->version);
-  boost::json::object answer = as_json(*made);
+  log_token("token created", request, made->token, granted, made->detail);
+  co_await settle(context, made->token.version);
+  boost::json::object answer = as_json(made->token);
   answer["token"] = secret.text();
   Response response = put_answer(true, answer);
-  response.add_header("Location", "/api/v1/tokens/" + made->id);
+  response.add_header("Location", "/api/v1/tokens/" + made->token.id);
   response.add_header("Cache-Control", "no-store");
   co_return response;
 }
@@ -228,13 +235,14 @@ Answer delete_token(Context& context, http::Request& request) {
   if (found.refusal) co_return std::move(*found.refusal);
   if (found.token->revoked_at_us) co_return http::no_content();
   const std::string id = found.token->id;
-  auto revoking = context.tokens.revoke(id, actor(request));
+  const Grant granted = grant_on(context, request, Action::delete_, *found.token);
+  auto revoking = context.tokens.revoke(id, granted.by);
   const auto revoked = co_await std::move(revoking);
   if (!revoked) co_return store_failure(revoked.error());
   const auto now_us =
       std::chrono::duration_cast<std::chrono::microseconds>(context.clock.wall().time_since_epoch()).count();
   context.book.forget(*found.token, now_us);
-  log_token("token revoked", request, Action::delete_, *found.token);
+  if (!revoked->empty()) log_token("token revoked", request, *found.token, granted, *revoked);
   co_return http::no_content();
 }
 

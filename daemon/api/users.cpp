@@ -27,27 +27,18 @@ boost::json::object as_json(const db::User& user) {
       {"id", user.id.to_string()}, {"username", user.username}, {"email", user.email}, {"roles", to_array(user.roles)}};
 }
 
-/// What a PUT asks for; what it leaves out stays as it is.
-struct Wanted {
-  std::string username;
-  std::optional<std::string> email;
-  std::optional<std::vector<std::string>> roles;
-};
-
-Wanted read_user(const JsonNode& body) {
-  Wanted wanted;
-  wanted.username = body.member("username").name(kLongestName);
-  if (const JsonNode email = body.member("email"); email.present()) wanted.email = email.text(kLongestName);
-  if (const JsonNode roles = body.member("roles"); roles.present()) {
-    wanted.roles.emplace();
-    for (std::string& role : roles.texts(kMostRoles, kLongestName)) {
-      // As it is named: an organization of zeros is none.
-      if (const auto name = authz::parse_role_name(role)) role = authz::to_string(*name);
-      if (std::find(wanted.roles->begin(), wanted.roles->end(), role) == wanted.roles->end())
-        wanted.roles->push_back(std::move(role));
-    }
+db::User read_user(const tracker::Uuid& id, const JsonNode& body) {
+  db::User user;
+  user.id = id;
+  user.username = body.member("username").name(kLongestName);
+  user.email = body.member("email").text(kLongestName);
+  for (std::string& role : body.member("roles").texts(kMostRoles, kLongestName)) {
+    // As it is named: an organization of zeros is none.
+    if (const auto name = authz::parse_role_name(role)) role = authz::to_string(*name);
+    if (std::find(user.roles.begin(), user.roles.end(), role) == user.roles.end())
+      user.roles.push_back(std::move(role));
   }
-  return wanted;
+  return user;
 }
 
 std::vector<authz::RoleName> site_names(const std::vector<std::string>& roles) {
@@ -69,16 +60,6 @@ authz::RoleChange change_between(const db::User* before, const db::User& after) 
   }
   to.push_back({"member", {}});
   return authz::change_role_set(from, to);
-}
-
-db::User merged(const tracker::Uuid& id, const db::User* before, const Wanted& wanted) {
-  db::User user;
-  if (before) user = *before;
-  user.id = id;
-  user.username = wanted.username;
-  if (wanted.email) user.email = *wanted.email;
-  if (wanted.roles) user.roles = *wanted.roles;
-  return user;
 }
 
 bool same(const db::User& a, const db::User& b) {
@@ -134,15 +115,14 @@ boost::asio::awaitable<std::optional<Response>> check_delete(Context& context, h
   co_return refusal;
 }
 
-void log_put(const http::Request& request, const db::User& user, bool created) {
-  const UserObject object(user.id);
-  log::audit(created ? "user created" : "user changed",
-             {{"user", user.id.to_string()},
-              {"username", user.username},
-              {"roles", joined(user.roles)},
-              {"by", actor(request)},
-              {"allowed_by", allowed_by(request, created ? Action::create : Action::update, object.object())},
-              {"request_id", request.id}});
+void log_put(const http::Request& request, const db::User& user, const Grant& granted, const db::Put& put) {
+  log::audit(put.created ? "user created" : "user changed", {{"user", user.id.to_string()},
+                                                             {"username", user.username},
+                                                             {"roles", joined(user.roles)},
+                                                             {"by", granted.by.actor},
+                                                             {"allowed_by", granted.allowed_by},
+                                                             {"detail", log::Json{put.detail}},
+                                                             {"request_id", request.id}});
 }
 
 }  // namespace
@@ -175,20 +155,20 @@ Answer put_user(Context& context, http::Request& request) {
       !may(context, request, Action::update, object.object()))
     co_return forbidden();
   JsonBody body(request.body);
-  const Wanted wanted = read_user(body.root());
+  const db::User user = read_user(*id, body.root());
   if (auto refusal = body.refusal()) co_return std::move(*refusal);
 
   for (int i = 0; i < kTries; ++i) {
     const auto before = co_await context.directory.find_user(*id);
     if (!before) co_return store_failure(before.error());
     const db::User* known = *before ? &**before : nullptr;
-    const db::User user = merged(*id, known, wanted);
     if (auto refusal = check_put(context, request, known, user)) co_return std::move(*refusal);
     if (known && same(*known, user)) co_return put_answer(false, as_json(user));
-    auto putting = context.directory.put_user(user, db::Seen::at(known ? known->version : 0), actor(request));
+    const Grant granted = grant(context, request, known ? Action::update : Action::create, object.object());
+    auto putting = context.directory.put_user(user, db::Seen::at(known ? known->version : 0), granted.by);
     const auto put = co_await std::move(putting);
     if (put) {
-      log_put(request, user, put->created);
+      log_put(request, user, granted, *put);
       co_await settle(context, put->version);
       co_return put_answer(put->created, as_json(user));
     }
@@ -210,14 +190,16 @@ Answer delete_user(Context& context, http::Request& request) {
     if (!*user) co_return not_found("user");
     auto refusal = co_await check_delete(context, request, **user);
     if (refusal) co_return std::move(*refusal);
-    auto deleting = context.directory.delete_user(*id, db::Seen::at((*user)->version), actor(request));
+    const Grant granted = grant(context, request, Action::delete_, object.object());
+    auto deleting = context.directory.delete_user(*id, db::Seen::at((*user)->version), granted.by);
     const auto deleted = co_await std::move(deleting);
     if (deleted) {
       log::audit("user deleted", {{"user", object.text},
-                                  {"by", actor(request)},
-                                  {"allowed_by", allowed_by(request, Action::delete_, object.object())},
+                                  {"by", granted.by.actor},
+                                  {"allowed_by", granted.allowed_by},
+                                  {"detail", log::Json{deleted->detail}},
                                   {"request_id", request.id}});
-      co_await settle(context, *deleted);
+      co_await settle(context, deleted->version);
       co_return http::no_content();
     }
     if (deleted.error() == Errc::not_found) co_return not_found("user");

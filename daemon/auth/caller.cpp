@@ -159,4 +159,10 @@ authz::Result<std::shared_ptr<const Caller>> make_caller(const db::Token& token,
                                         std::move(*scope));
 }
 
+authz::Result<authz::Subject> written_subject(const Caller& caller, const CustomRoles& roles) {
+  auto subject = subject_of(caller.token, caller.user ? &*caller.user : nullptr, roles);
+  if (subject) subject->scope = caller.scope;
+  return subject;
+}
+
 }  // namespace tally::daemon

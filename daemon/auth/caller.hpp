@@ -53,4 +53,7 @@ authz::Result<authz::Scope> scope_of(const db::Token& token);
 authz::Result<std::shared_ptr<const Caller>> make_caller(const db::Token& token, const db::User* user,
                                                          const CustomRoles& roles);
 
+/// The caller's roles and scope as they are written, for `authz::explain`.
+authz::Result<authz::Subject> written_subject(const Caller& caller, const CustomRoles& roles);
+
 }  // namespace tally::daemon

@@ -56,16 +56,24 @@ asio::awaitable<void> RightsSync::catch_up() {
   const bool restored = lower_ >= kRestoredAfter;
   if (!restored && wanted_ <= book_.version()) co_return;
   const std::int64_t since = restored ? 0 : book_.version();
-  const auto changes = co_await store_.changes(since);
-  if (!changes) {
-    log::warn("changed rights could not be read", {{"error", changes.error().message()}});
-    co_return;
+  db::RightsReading reading(since);
+  while (!reading.done) {
+    auto next = co_await store_.read_on(std::move(reading));
+    if (!next) {
+      log::warn("changed rights could not be read", {{"error", next.error().message()}});
+      co_await take_revocations();
+      co_return;
+    }
+    reading = std::move(*next);
+    if (!reading.done) co_await take_revocations();
   }
+  const db::RightsChanges* const changes = &reading.changes;
   if (restored) {
     log::warn("the database holds an older version of the rights than this replica knew; all are read anew",
               {{"version", changes->version}, {"known", book_.version()}});
     book_.replace(*changes);
     wanted_ = changes->version;
+    revoked_up_to_ = 0;
     lower_ = 0;
   } else if (changes->everything) {
     book_.replace(*changes);
@@ -73,6 +81,23 @@ asio::awaitable<void> RightsSync::catch_up() {
     book_.apply(*changes);
   }
   for (asio::steady_timer& each : waiting_) each.cancel();
+}
+
+/// Whatever else takes long or fails: a token that is revoked is refused.
+asio::awaitable<void> RightsSync::take_revocations() {
+  const std::int64_t known = std::max(book_.version(), revoked_up_to_);
+  if (wanted_ <= known) co_return;
+  const std::int64_t seen = wanted_;
+  auto revoked = co_await store_.revoked_since(known);
+  if (!revoked) {
+    log::warn("revoked tokens could not be read", {{"error", revoked.error().message()}});
+    co_return;
+  }
+  db::RightsChanges changes;
+  changes.version = book_.version();
+  changes.tokens = std::move(*revoked);
+  book_.apply(changes);
+  revoked_up_to_ = seen;
 }
 
 asio::awaitable<void> RightsSync::note_use() {

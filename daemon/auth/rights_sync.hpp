@@ -10,9 +10,9 @@
 namespace tally::daemon {
 
 /// Keeps the token book up to date with the database: asks for what changed whenever a heartbeat shows a higher
-/// version, or a request of this replica made one. Tells the database which tokens are in use, at most once a minute
-/// each, and forgets tokens that ended `keep_ended` ago (0: never). Everything but `reach` runs on the counting
-/// executor.
+/// version, or a request of this replica made one. Revocations do not wait for the rest of a long reading. Tells the
+/// database which tokens are in use, at most once a minute each, and forgets tokens that ended `keep_ended` ago (0:
+/// never). Everything but `reach` runs on the counting executor.
 class RightsSync {
  public:
   RightsSync(boost::asio::any_io_executor executor, db::TokenStore& store, TokenBook& book, DiskThread& disk,
@@ -38,6 +38,7 @@ class RightsSync {
  private:
   boost::asio::awaitable<bool> wait_for(std::int64_t version);
   boost::asio::awaitable<void> catch_up();
+  boost::asio::awaitable<void> take_revocations();
   boost::asio::awaitable<void> note_use();
   void forget_ended();
 
@@ -50,7 +51,8 @@ class RightsSync {
   Waker waker_;
   std::list<boost::asio::steady_timer> waiting_;
   std::int64_t wanted_ = 0;
-  int lower_ = 0;  ///< heartbeats in a row that showed a lower version than the book's
+  std::int64_t revoked_up_to_ = 0;  ///< revocations up to here are known, even if the book's version is behind
+  int lower_ = 0;                   ///< heartbeats in a row that showed a lower version than the book's
   tracker::SteadyTime next_interval_{};
   std::set<std::string> unnoted_;  ///< tokens that are in use, and that the database has not been told of
   tracker::SteadyTime note_again_{};

@@ -158,6 +158,11 @@ bool TokenBook::knows(std::string_view id) const {
   return shard.entries.contains(id);
 }
 
+authz::Result<authz::Subject> TokenBook::written_subject(const Caller& caller) const {
+  const std::lock_guard lock(directory_mutex_);
+  return daemon::written_subject(caller, roles_);
+}
+
 void TokenBook::put(const db::Token& token, Source source) {
   Shard& shard = shard_of(token.id);
   const std::lock_guard lock(shard.mutex);

@@ -48,6 +48,8 @@ class TokenBook {
   Answer check(const Bearer& bearer) const;
 
   bool knows(std::string_view id) const;
+  /// The caller's roles and scope as they are written now, for `authz::explain`.
+  authz::Result<authz::Subject> written_subject(const Caller& caller) const;
 
   /// Takes over what changed after `version()`, revocations too. Called by one thread.
   void apply(const db::RightsChanges& changes);

@@ -9,6 +9,7 @@
 #include "daemon/auth/token_secret.hpp"
 #include "daemon/cli/arguments.hpp"
 #include "daemon/cli/database.hpp"
+#include "daemon/log.hpp"
 #include "daemon/units.hpp"
 
 namespace tally::daemon::cli {
@@ -132,7 +133,9 @@ int create(const CreateOptions& options) {
   token.id = secret.id;
   token.secret_sha256 = secret.secret_sha256;
   token.created_by = database.actor();
-  const db::Token made = database.wait("make the token", database.tokens().create(token, database.actor()));
+  const auto [made, detail] = database.wait("make the token", database.tokens().create(token, database.actor()));
+  log::audit("token created",
+             {{"token", made.id}, {"name", made.name}, {"by", database.actor()}, {"detail", log::Json{detail}}});
   if (options.json()) {
     boost::json::object answer{{"token", secret.text()}, {"id", made.id}};
     if (made.expires_at_us) answer["expires_at"] = api::rfc3339(*made.expires_at_us);
@@ -225,6 +228,8 @@ int revoke(const RevokeOptions& options) {
   if (!done && done.error() == tracker::Errc::not_found)
     throw CommandError("there is no token " + options.id, "see `tallyd token list --all`");
   if (!done) database.fail("revoke the token", done.error());
+  if (!done->empty())
+    log::audit("token revoked", {{"token", options.id}, {"by", database.actor()}, {"detail", log::Json{*done}}});
   if (options.json())
     std::cout << boost::json::object{{"id", options.id}, {"state", "revoked"}} << '\n';
   else

@@ -6,6 +6,7 @@
 #include "authz/role.hpp"
 #include "daemon/cli/arguments.hpp"
 #include "daemon/cli/database.hpp"
+#include "daemon/log.hpp"
 
 namespace tally::daemon::cli {
 namespace {
@@ -54,6 +55,10 @@ int put(const PutOptions& options) {
   if (!created && created.error() == tracker::Errc::conflict)
     throw CommandError("the name " + options.username + " belongs to another user", "see `tallyd user list`");
   if (!created) database.fail("keep the user", created.error());
+  log::audit(created->created ? "user created" : "user changed", {{"user", user.id.to_string()},
+                                                                  {"username", user.username},
+                                                                  {"by", database.actor()},
+                                                                  {"detail", log::Json{created->detail}}});
   if (options.json())
     std::cout << boost::json::object{{"id", user.id.to_string()}, {"created", created->created}} << '\n';
   else
@@ -114,6 +119,7 @@ int remove(const DeleteOptions& options) {
   if (!done && done.error() == tracker::Errc::not_found)
     throw CommandError("there is no user " + id.to_string(), "see `tallyd user list`");
   if (!done) database.fail("delete the user", done.error());
+  log::audit("user deleted", {{"user", id.to_string()}, {"by", database.actor()}, {"detail", log::Json{done->detail}}});
   if (options.json())
     std::cout << boost::json::object{{"id", id.to_string()}, {"deleted", true}} << '\n';
   else

@@ -21,8 +21,8 @@ struct ConnectionStatement {
 bool matches_nothing(const ConnectionPageRequest& request, const ResolvedFilter& resolved);
 
 /// How many match, counted up to `count_cap`, in the first column of every row, and the page in the others: one entry
-/// more than asked for if there is one; a row of NULLs if there is none at all. One snapshot, which it tells too. Behind a
-/// cursor the order is that of the cursor's own snapshot.
+/// more than asked for if there is one; a row of NULLs if there is none at all. One snapshot, which it tells too.
+/// Behind a cursor the order is that of the cursor's own snapshot.
 ///
 /// Its cost must not hang on what is in the table. So every organization of a list, or every type, is looked up by
 /// itself, newest first, and the few that come out of each are put in order: the planner would otherwise read the whole

@@ -12,9 +12,8 @@ namespace tally::db::detail {
 
 inline constexpr std::chrono::milliseconds kRightsTimeout{5'000};
 
-/// `$1`, or 0 where what came after it is no longer told in full.
-#define TALLY_CHANGES_SINCE \
-  "(SELECT CASE WHEN $1 < r.purged_version THEN 0 ELSE $1 END FROM tallyd.rights_version r WHERE r.one)"
+/// Organization and name of the custom role that a parameter calls `name:organization`.
+#define TALLY_ROLE_KEY(param) "split_part(" param ", ':', 2)::uuid, split_part(" param ", ':', 1)"
 
 /// First in every change. Whoever holds it sees all changes before its own, and versions become visible in their order:
 /// nobody who asks for what came after N can miss a change that commits later with a number below N.

@@ -150,7 +150,7 @@ CREATE TABLE tallyd.users (
   version    bigint NOT NULL
 );
 CREATE UNIQUE INDEX users_username ON tallyd.users (lower(username));
-CREATE INDEX users_version ON tallyd.users (version);
+CREATE INDEX users_version ON tallyd.users (version, id);
 
 CREATE TABLE tallyd.users_deleted (
   id         uuid PRIMARY KEY,
@@ -183,7 +183,8 @@ CREATE TABLE tallyd.api_tokens (
   CHECK ((kind = 'system') = (system_subject <> '')),
   CHECK ((kind = 'agent') = (num_nonnulls(agent_workspace, agent_owner, agent_template, agent_version) = 4))
 );
-CREATE INDEX api_tokens_version ON tallyd.api_tokens (version);
+CREATE INDEX api_tokens_version ON tallyd.api_tokens (version, id);
+CREATE INDEX api_tokens_revoked ON tallyd.api_tokens (version, id) WHERE revoked_at IS NOT NULL;
 CREATE INDEX api_tokens_user ON tallyd.api_tokens (user_id) WHERE user_id IS NOT NULL;
 
 CREATE TABLE tallyd.audit_log (

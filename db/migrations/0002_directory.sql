@@ -63,7 +63,7 @@ CREATE TABLE tallyd.custom_roles (
   version            bigint NOT NULL,
   PRIMARY KEY (organization_id, name)
 );
-CREATE INDEX custom_roles_version ON tallyd.custom_roles (version);
+CREATE INDEX custom_roles_version ON tallyd.custom_roles (version, organization_id, name);
 
 CREATE TABLE tallyd.custom_roles_deleted (
   organization_id uuid NOT NULL,
@@ -72,13 +72,14 @@ CREATE TABLE tallyd.custom_roles_deleted (
   version         bigint NOT NULL,
   PRIMARY KEY (organization_id, name)
 );
-CREATE INDEX custom_roles_deleted_version ON tallyd.custom_roles_deleted (version);
-CREATE INDEX users_deleted_version ON tallyd.users_deleted (version);
+CREATE INDEX custom_roles_deleted_version ON tallyd.custom_roles_deleted (version, organization_id, name);
+CREATE INDEX users_deleted_version ON tallyd.users_deleted (version, id);
 
 -- Whose token it is: the user's own, or the one of the owner of the agent's workspace.
 ALTER TABLE tallyd.api_tokens ADD COLUMN owner_id uuid GENERATED ALWAYS AS (coalesce(user_id, agent_owner)) STORED;
 DROP INDEX tallyd.api_tokens_user;
 CREATE INDEX api_tokens_owner ON tallyd.api_tokens (owner_id, created_at DESC, id DESC) WHERE owner_id IS NOT NULL;
+CREATE INDEX api_tokens_system ON tallyd.api_tokens (system_subject) WHERE system_subject <> '';
 CREATE INDEX api_tokens_newest ON tallyd.api_tokens (created_at DESC, id DESC);
 CREATE INDEX api_tokens_ended ON tallyd.api_tokens (least(revoked_at, expires_at))
   WHERE least(revoked_at, expires_at) IS NOT NULL;

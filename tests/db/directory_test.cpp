@@ -210,6 +210,103 @@ TEST(CustomRoles, GoWithTheirOrganization) {
   EXPECT_THAT(f.changes(version).deleted_roles, SizeIs(1));
 }
 
+TEST(Directory, SaysInTheAuditLogWhatIsLostAndByWhichRight) {
+  Filled f;
+  const Author by("user:1", R"({"reason": "site_role", "role": "owner"})");
+  const std::string acme = f.kAcme.to_string(), ann = f.kAnn.to_string(), bob = f.kBob.to_string(),
+                    group = f.kGroup.to_string();
+  const auto is_there = [&f](const std::string& action, const Put& put) {
+    EXPECT_EQ(f.database.query("SELECT detail FROM audit_log WHERE action = '" + action + "' ORDER BY id DESC LIMIT 1"),
+              put.detail);
+    return put.detail.substr(0, put.detail.find(R"("allowed_by": {"role": "owner", "reason": "site_role"})")) + "..." +
+           put.detail.substr(std::min(put.detail.size(), put.detail.find(R"("site_role"})") + 12));
+  };
+  const auto fill = [&] {
+    f.run(f.directory.put_role({f.kAcme, "watcher", "", false, {}, {}}, Seen::anything(), "t"));
+    f.run(f.directory.put_member({f.kAcme, f.kAnn, {"watcher"}}, Seen::anything(), "t"));
+    f.run(f.directory.put_member({f.kAcme, f.kBob, {"organization-auditor"}}, Seen::anything(), "t"));
+    f.run(f.directory.put_group({f.kAcme, f.kGroup, "ops", {f.kAnn, f.kBob}}, Seen::anything(), "t"));
+  };
+  fill();
+  EXPECT_EQ(is_there("put_user", f.run(f.directory.put_user({f.kAnn, "anna", "", {}}, Seen::anything(), by)).value()),
+            R"({"roles": [], "username": "anna", ..., "roles_before": ["owner"], "username_before": "ann"})");
+  EXPECT_EQ(is_there("put_organization",
+                     f.run(f.directory.put_organization({f.kAcme, "ac", "A"}, Seen::anything(), by)).value()),
+            R"({"name": "ac", ..., "name_before": "acme", "display_name": "A", "display_name_before": "Acme Inc."})");
+  EXPECT_EQ(is_there("put_group",
+                     f.run(f.directory.put_group({f.kAcme, f.kGroup, "o", {f.kBob}}, Seen::anything(), by)).value()),
+            R"({"name": "o", "added": [], "removed": [")" + ann +
+                R"("], ..., "added_count": 0, "name_before": "ops", )" + R"("organization": ")" + acme +
+                R"(", "removed_count": 1})");
+  EXPECT_EQ(is_there("delete_member", f.run(f.directory.delete_member(f.kAcme, f.kBob, Seen::anything(), by)).value()),
+            R"({"groups": [")" + group + R"("], ..., "group_count": 1, "organization": ")" + acme +
+                R"(", "roles_before": ["organization-auditor"]})");
+  fill();
+  EXPECT_EQ(is_there("delete_group", f.run(f.directory.delete_group(f.kAcme, f.kGroup, by)).value()),
+            R"({"name": "ops", "members": 2, "removed": [")" + ann + R"(", ")" + bob + R"("], ..., "organization": ")" +
+                acme + R"("})");
+  EXPECT_EQ(is_there("delete_role", f.run(f.directory.delete_role(f.kAcme, "watcher", by)).value()),
+            R"({"held_by": [")" + ann + R"("], ..., "org_before": [], "holder_count": 1, "member_before": []})");
+  fill();
+  EXPECT_EQ(is_there("delete_user", f.run(f.directory.delete_user(f.kBob, Seen::anything(), by)).value()),
+            R"({"groups": [")" + group + R"("], "tokens": [], "username": "bob", ..., "group_count": 1, )" +
+                R"("roles_before": [], "organizations": {")" + acme +
+                R"(": ["organization-auditor"]}, "tokens_revoked": 0, "organization_count": 1})");
+  EXPECT_EQ(is_there("delete_organization", f.run(f.directory.delete_organization(f.kAcme, by)).value()),
+            R"({"name": "ac", "roles": ["watcher"], "groups": {")" + group + R"(": "ops"}, "members": 1, ..., )" +
+                R"("role_count": 1, "group_count": 1, "member_roles": {")" + ann + R"(": ["watcher"]}, )" +
+                R"("group_members": {")" + group + R"(": [")" + ann + R"("]}, "group_member_count": 1})");
+}
+
+TEST(Directory, EndsTheListsOfAnAuditLine) {
+  Filled f;
+  f.database.query(
+      "INSERT INTO tallyd.users (id, username, version)"
+      " SELECT gen_random_uuid(), 'u' || n, 1 FROM generate_series(1, 600) n;"
+      "INSERT INTO tallyd.organization_members (organization_id, user_id, version)"
+      " SELECT '" +
+      f.kAcme.to_string() + "', id, 1 FROM tallyd.users WHERE username LIKE 'u%'");
+  const Put gone = f.run(f.directory.delete_organization(f.kAcme, "t")).value();
+  EXPECT_THAT(gone.detail, testing::HasSubstr(R"("members": 600)"));
+  EXPECT_EQ(f.database.query("SELECT count(*) FROM audit_log, jsonb_object_keys(detail->'member_roles')"
+                             " WHERE action = 'delete_organization'"),
+            "500");
+}
+
+TEST(Directory, EndsAPageOfGroupsBeforeItHoldsTooManyMembers) {
+  Filled f;
+  f.run(f.directory.put_member({f.kAcme, f.kAnn, {}}, Seen::anything(), "t"));
+  f.run(f.directory.put_member({f.kAcme, f.kBob, {}}, Seen::anything(), "t"));
+  for (std::uint8_t n = 20; n < 24; ++n)
+    f.run(f.directory.put_group({f.kAcme, id(n), "g" + std::to_string(n), {f.kAnn, f.kBob}}, Seen::absent(), "t"));
+  GroupPage page;
+  page.most_members = 5;
+  const auto pages = [&] {
+    std::vector<std::size_t> sizes;
+    GroupList list;
+    do {
+      list = f.run(f.directory.list_groups(f.kAcme, page)).value();
+      sizes.push_back(list.groups.size());
+      for (const Group& group : list.groups) sizes.back() += 10 * group.members.size();
+      page.groups.after = list.groups.back().id;
+    } while (list.has_more);
+    page.groups.after.reset();
+    return sizes;
+  };
+  EXPECT_THAT(pages(), ElementsAre(42, 42)) << "two groups with two members each";
+  page.most_members = 4;
+  EXPECT_THAT(pages(), ElementsAre(42, 42));
+  page.most_members = 1;
+  EXPECT_THAT(pages(), ElementsAre(21, 21, 21, 21)) << "one group at least";
+  page.most_members = 5;
+  page.visible_members = {"user_id = $4::uuid", {f.kBob.to_string()}};
+  EXPECT_THAT(pages(), ElementsAre(44)) << "only who may be seen counts";
+  page.groups.limit = 3;
+  EXPECT_THAT(pages(), ElementsAre(33, 11));
+  page.visible_members = {"FALSE", {}};
+  EXPECT_THAT(pages(), ElementsAre(3, 1));
+}
+
 TEST(Directory, WritesALineOfTheAuditLogForEveryChange) {
   Filled f;
   f.run(f.directory.put_member({f.kAcme, f.kBob, {"organization-admin"}}, Seen::absent(), "user:1"));
@@ -266,7 +363,7 @@ TEST(Directory, GroupsAreSeenByTheirOwnMembers) {
   page.visible =
       authz::to_sql(authz::make_filter(authz::prepare(subject).value(), authz::Action::read, authz::Type::group),
                     kGroupTable, kFirstVisibleParam);
-  const auto groups = f.run(f.directory.list_groups(f.kAcme, page)).value();
+  const auto groups = f.run(f.directory.list_groups(f.kAcme, {page})).value().groups;
   ASSERT_THAT(groups, SizeIs(1));
   EXPECT_EQ(groups[0].name, "ops");
 }

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <set>
+
 #include "tests/db/batches.hpp"
 
 namespace tally::db {
@@ -41,7 +44,7 @@ TEST(TokenStore, GivesBackWhatItWasGiven) {
   Token made = system_token("abcdefghi0");
   made.expires_at_us = 1'900'000'000'123'456;
   made.name = "night shift";
-  const Token kept = rights.run(rights.tokens.create(made, "admin")).value();
+  const Token kept = rights.run(rights.tokens.create(made, "admin")).value().token;
   const Token found = rights.run(rights.tokens.find("abcdefghi0")).value().value();
   EXPECT_EQ(found.secret_sha256, made.secret_sha256);
   EXPECT_EQ(found.scopes, made.scopes);
@@ -170,6 +173,119 @@ TEST(Users, ComeBackAfterTheyWereDeleted) {
   const RightsChanges changes = rights.run(rights.tokens.changes(0)).value();
   EXPECT_THAT(changes.deleted_users, IsEmpty());
   EXPECT_EQ(changes.users.size(), 1u);
+}
+
+TEST(TokenStore, CountsTheTokensOfAPartOfThePlatform) {
+  Rights rights;
+  Token other = system_token("other00000");
+  other.system_subject = "connection_logger";
+  ASSERT_TRUE(rights.run(rights.tokens.create(other, "t", 2)));
+  ASSERT_TRUE(rights.run(rights.tokens.create(system_token("first00000"), "t", 2)));
+  ASSERT_TRUE(rights.run(rights.tokens.create(system_token("second0000"), "t", 2)));
+  EXPECT_EQ(rights.run(rights.tokens.create(system_token("third00000"), "t", 2)).error(), Errc::overloaded);
+  ASSERT_TRUE(rights.run(rights.tokens.revoke("first00000", "t")));
+  EXPECT_TRUE(rights.run(rights.tokens.create(system_token("third00000"), "t", 2)));
+}
+
+TEST(TokenStore, SaysInTheAuditLogWhatATokenIsGoodFor) {
+  Rights rights;
+  Token made = system_token("agent00000");
+  made.kind = SubjectKind::agent;
+  made.system_subject.clear();
+  made.agent = AgentBinding{id(1), id(2), id(3), id(4), std::nullopt, true};
+  made.scopes = {"workspace:read"};
+  made.allow_list = {"workspace:*"};
+  made.expires_at_us = 1'900'000'000'000'000;
+  const Author by("user:1", R"({"reason": "site_role", "level": "site"})");
+  const std::string detail = rights.run(rights.tokens.create(made, by)).value().detail;
+  const auto line = [&rights](const std::string& action) {
+    return rights.database.query("SELECT detail FROM audit_log WHERE action = '" + action + "'");
+  };
+  EXPECT_EQ(line("create_token"), detail);
+  EXPECT_EQ(detail,
+            R"({"kind": "agent", "name": "", "task": null, "user": null, "owner": ")" + id(2).to_string() +
+                R"(", "scopes": ["workspace:read"], "subject": "", "template": ")" + id(3).to_string() +
+                R"(", "workspace": ")" + id(1).to_string() +
+                R"(", "allow_list": ["workspace:*"], "allowed_by": {"level": "site", "reason": "site_role"}, )" +
+                R"("expires_at": "2030-03-17T17:46:40+00:00", "no_user_data": true, "template_version": ")" +
+                id(4).to_string() + R"("})");
+  const std::string gone = rights.run(rights.tokens.revoke("agent00000", by)).value();
+  EXPECT_EQ(line("revoke_token"), gone);
+  EXPECT_THAT(gone, testing::HasSubstr(R"("scopes": ["workspace:read"])"));
+  EXPECT_THAT(gone, testing::HasSubstr(R"("allowed_by": {"level": "site", "reason": "site_role"})"));
+  EXPECT_EQ(rights.run(rights.tokens.revoke("agent00000", by)).value(), "") << "the second time nothing happens";
+}
+
+/// More rows of each kind than a page holds, most of them of one version.
+void fill_large(Rights& rights) {
+  rights.database.query(R"sql(
+    INSERT INTO tallyd.organizations (id, name, version) VALUES ('00000000-0000-4000-8000-000000000001', 'o', 1);
+    INSERT INTO tallyd.users (id, username, version)
+      SELECT gen_random_uuid(), 'u' || n, CASE WHEN n <= 4500 THEN 5 ELSE n END FROM generate_series(1, 5000) n;
+    INSERT INTO tallyd.api_tokens (id, secret_sha256, kind, user_id, version, revoked_at)
+      SELECT lpad(row_number() OVER (ORDER BY username)::text, 10, '0'), sha256(username::bytea), 'user', id, version,
+             CASE WHEN version = 5 THEN now() END FROM tallyd.users;
+    INSERT INTO tallyd.users_deleted (id, version) SELECT gen_random_uuid(), 7 FROM generate_series(1, 4500);
+    INSERT INTO tallyd.custom_roles (organization_id, name, version)
+      SELECT '00000000-0000-4000-8000-000000000001', 'r' || n, 6 FROM generate_series(1, 4500) n;
+    INSERT INTO tallyd.custom_roles_deleted (organization_id, name, version)
+      SELECT gen_random_uuid(), 'r' || n, 8 FROM generate_series(1, 4500) n;
+    UPDATE tallyd.rights_version SET version = 5000)sql");
+}
+
+TEST(TokenStore, ReadsLargeDirectoriesPageByPage) {
+  Rights rights;
+  fill_large(rights);
+  const RightsChanges all = rights.run(rights.tokens.changes(0)).value();
+  EXPECT_EQ(all.version, 5000);
+  const auto distinct = [](const auto& rows, auto key) {
+    std::set<std::string> keys;
+    for (const auto& row : rows) keys.insert(key(row));
+    return keys.size();
+  };
+  const auto by_id = [](const auto& row) { return row.id.to_string(); };
+  const auto by_name = [](const CustomRole& role) { return role.organization.to_string() + role.name; };
+  EXPECT_EQ(all.users.size(), 5000u);
+  EXPECT_EQ(distinct(all.users, by_id), 5000u);
+  EXPECT_EQ(distinct(all.tokens, [](const Token& token) { return token.id; }), 5000u);
+  EXPECT_EQ(distinct(all.deleted_users, [](const tracker::Uuid& id) { return id.to_string(); }), 4500u);
+  EXPECT_EQ(distinct(all.roles, by_name), 4500u);
+  EXPECT_EQ(distinct(all.deleted_roles, by_name), 4500u);
+  const RightsChanges some = rights.run(rights.tokens.changes(4900)).value();
+  EXPECT_EQ(some.users.size(), 100u);
+  EXPECT_EQ(some.tokens.size(), 100u);
+  EXPECT_THAT(some.roles, IsEmpty());
+  EXPECT_EQ(rights.run(rights.tokens.revoked_since(0)).value().size(), 4500u);
+  EXPECT_THAT(rights.run(rights.tokens.revoked_since(5)).value(), IsEmpty());
+}
+
+TEST(TokenStore, ReadsAgainWhatChangesUnderALongReading) {
+  Rights rights;
+  fill_large(rights);
+  RightsReading reading = rights.run(rights.tokens.read_on(RightsReading(0))).value();
+  EXPECT_FALSE(reading.done);
+  const tracker::Uuid first = reading.changes.users.front().id;
+  const User last = rights.run(rights.directory.list_users({{"username = 'u5000'", {}}, {}, 1})).value().front();
+  ASSERT_TRUE(rights.run(rights.directory.put_user({first, "renamed", "", {}}, Seen::anything(), "t")));
+  ASSERT_TRUE(rights.run(rights.directory.put_user({last.id, "moved", "", {}}, Seen::anything(), "t")));
+  while (!reading.done) reading = rights.run(rights.tokens.read_on(std::move(reading))).value();
+  EXPECT_EQ(reading.changes.version, 5000) << "what came later is told next time as well";
+  std::map<tracker::Uuid, std::string> names;
+  for (const User& user : reading.changes.users) names[user.id] = user.username;
+  EXPECT_EQ(names.size(), 5000u);
+  EXPECT_EQ(names[first], "renamed");
+  EXPECT_EQ(names[last.id], "moved");
+}
+
+TEST(TokenStore, BeginsALongReadingAnewWhenRowsWentMeanwhile) {
+  Rights rights;
+  fill_large(rights);
+  RightsReading reading = rights.run(rights.tokens.read_on(RightsReading(3))).value();
+  rights.database.query("UPDATE tallyd.rights_version SET purged_version = 4");
+  EXPECT_EQ(rights.run(rights.tokens.read_on(std::move(reading))).error(), Errc::serialization);
+  const RightsChanges all = rights.run(rights.tokens.changes(3)).value();
+  EXPECT_TRUE(all.everything);
+  EXPECT_EQ(all.users.size(), 5000u);
 }
 
 TEST(TokenStore, RemembersWhenTokensWereUsed) {

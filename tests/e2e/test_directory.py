@@ -16,6 +16,14 @@ def new_id():
     return str(uuid.uuid4())
 
 
+def a_user(username, roles=(), email=""):
+    return {"username": username, "email": email, "roles": list(roles)}
+
+
+def an_organization(name):
+    return {"name": name, "display_name": ""}
+
+
 class DirectoryCase(Case):
     """A replica, and Olga, who owns the site."""
 
@@ -43,6 +51,20 @@ class DirectoryCase(Case):
 
     def delete(self, client, path):
         return client.request("DELETE", API + path)
+
+    def pages(self, path, member):
+        """`member` of all rows, read three at a time; what no list takes is refused."""
+        name = path.rsplit("/", 1)[-1]
+        seen, query = [], "limit=3"
+        while query:
+            page = self.get(self.owner, f"{path}?{query}")
+            self.assertEqual(page.status, 200, page)
+            self.assertLessEqual(len(page.json[name]), 3)
+            seen += [each[member] for each in page.json[name]]
+            query = f"limit=3&after={page.json['next']}" if "next" in page.json else None
+        for query in ("limit=0", "limit=1001", "limit=x", "limit=", "after=", "after=%20", "color=red", "limit=1&limit=2"):
+            self.assert_problem(self.get(self.owner, f"{path}?{query}"), 400)
+        return seen
 
     def may(self, client, resource_type, action, **where):
         answer = client.post(f"{API}/authz/check", {"checks": {"it": {"object": {"resource_type": resource_type, **where}, "action": action}}})
@@ -81,7 +103,7 @@ class Users(DirectoryCase):
         self.assertEqual(answer.json, {"id": user, **body})
         self.assertEqual(self.put(self.owner, f"/users/{user.upper()}", body).status, 200, "an upsert, ids in any letter case")
         self.assertEqual(self.get(self.owner, f"/users/{user}").json, {"id": user, **body})
-        changed = self.put(self.owner, f"/users/{user}", {"username": "ada l"})
+        changed = self.put(self.owner, f"/users/{user}", a_user("ada l", ["auditor"], "ada@example.org"))
         self.assertEqual((changed.status, changed.json["roles"], changed.json["email"]), (200, ["auditor"], "ada@example.org"))
         listed = self.get(self.owner, "/users").json
         self.assertEqual({each["username"] for each in listed["users"]}, {"olga", "ada l"})
@@ -91,16 +113,16 @@ class Users(DirectoryCase):
 
     def test_lists_come_page_by_page(self):
         for number in range(7):
-            self.assertEqual(self.put(self.owner, f"/users/{new_id()}", {"username": f"u{number}"}).status, 201)
-        seen, path = [], "/users?limit=3"
-        while path:
-            page = self.get(self.owner, path).json
-            self.assertLessEqual(len(page["users"]), 3)
-            seen += [each["username"] for each in page["users"]]
-            path = f"/users?limit=3&after={page['next']}" if "next" in page else None
-        self.assertEqual(sorted(seen), sorted(["olga"] + [f"u{n}" for n in range(7)]))
-        for query in ("limit=0", "limit=1001", "limit=x", "limit=", "after=", "after=nonsense", "color=red", "limit=1&limit=2"):
-            self.assert_problem(self.get(self.owner, f"/users?{query}"), 400)
+            self.assertEqual(self.put(self.owner, f"/users/{new_id()}", a_user(f"u{number}")).status, 201)
+        self.assertEqual(sorted(self.pages("/users", "username")), sorted(["olga"] + [f"u{n}" for n in range(7)]))
+
+    def test_that_lack_a_member_are_refused(self):
+        path = f"/users/{new_id()}"
+        for missing in ("username", "email", "roles"):
+            body = a_user("x")
+            del body[missing]
+            self.assert_problem(self.put(self.owner, path, body), 422, f"/{missing}")
+        self.assert_problem(self.get(self.owner, path), 404)
 
     def test_a_member_sees_itself_and_changes_nothing(self):
         user, member = self.person("max")
@@ -108,36 +130,36 @@ class Users(DirectoryCase):
         self.assertEqual([each["id"] for each in self.get(member, "/users").json["users"]], [user])
         self.assert_problem(self.get(member, f"/users/{self.owner_id}"), 403)
         self.assert_problem(self.get(member, f"/users/{new_id()}"), 403)
-        self.assert_problem(self.put(member, f"/users/{user}", {"username": "max", "roles": ["owner"]}), 403)
-        self.assert_problem(self.put(member, f"/users/{new_id()}", {"username": "x"}), 403)
+        self.assert_problem(self.put(member, f"/users/{user}", a_user("max", ["owner"])), 403)
+        self.assert_problem(self.put(member, f"/users/{new_id()}", a_user("x")), 403)
         self.assert_problem(self.delete(member, f"/users/{user}"), 403)
 
     def test_an_auditor_reads_and_changes_nothing(self):
         _, auditor = self.person("audrey", "auditor")
         self.assertEqual(self.get(auditor, f"/users/{self.owner_id}").status, 200)
-        self.assert_problem(self.put(auditor, f"/users/{new_id()}", {"username": "x"}), 403)
+        self.assert_problem(self.put(auditor, f"/users/{new_id()}", a_user("x")), 403)
 
     def test_a_user_admin_makes_users_but_gives_no_role(self):
         _, admin = self.person("uma", "user-admin")
         user = new_id()
-        self.assertEqual(self.put(admin, f"/users/{user}", {"username": "new", "roles": []}).status, 201)
-        self.assertEqual(self.put(admin, f"/users/{user}", {"username": "newer", "roles": ["member"]}).status, 200)
+        self.assertEqual(self.put(admin, f"/users/{user}", a_user("new", [])).status, 201)
+        self.assertEqual(self.put(admin, f"/users/{user}", a_user("newer", ["member"])).status, 200)
         for role in ("owner", "auditor", "user-admin", "template-admin"):
-            self.assert_problem(self.put(admin, f"/users/{user}", {"username": "new", "roles": [role]}), 403)
-        self.assert_problem(self.put(admin, f"/users/{self.owner_id}", {"username": "olga", "roles": []}), 403)
-        self.assertEqual(self.put(admin, f"/users/{self.owner_id}", {"username": "olga b"}).status, 200, "names are his to change")
+            self.assert_problem(self.put(admin, f"/users/{user}", a_user("new", [role])), 403)
+        self.assert_problem(self.put(admin, f"/users/{self.owner_id}", a_user("olga", [])), 403)
+        self.assertEqual(self.put(admin, f"/users/{self.owner_id}", a_user("olga b", ["owner"])).status, 200, "names are his to change")
         self.assert_problem(self.delete(admin, f"/users/{self.owner_id}"), 403)
         self.assertEqual(self.delete(admin, f"/users/{user}").status, 204)
 
     def test_roles_that_cannot_be_given_are_refused_by_name(self):
         user, org = new_id(), self.organization()
         for role in ("no-such-role", "organization-admin", f"organization-admin:{org}", "owner:nonsense", "Owner", "organization-member", ""):
-            self.assert_problem(self.put(self.owner, f"/users/{user}", {"username": "x", "roles": ["auditor", role]}), 422, "/roles/1")
+            self.assert_problem(self.put(self.owner, f"/users/{user}", a_user("x", ["auditor", role])), 422, "/roles/1")
         self.assert_problem(self.get(self.owner, f"/users/{user}"), 404)
 
     def test_roles_are_kept_as_they_are_named(self):
         user, nil = new_id(), uuid.UUID(int=0)
-        answer = self.put(self.owner, f"/users/{user}", {"username": "x", "roles": [f"auditor:{nil}", "auditor", f"template-admin:{{{nil}}}"]})
+        answer = self.put(self.owner, f"/users/{user}", a_user("x", [f"auditor:{nil}", "auditor", f"template-admin:{{{nil}}}"]))
         self.assertEqual((answer.status, answer.json["roles"]), (201, ["auditor", "template-admin"]))
         self.assertEqual(self.postgres.sql(f"SELECT roles FROM tallyd.users WHERE id = '{user}'", self.database_name), [["{auditor,template-admin}"]])
 
@@ -158,8 +180,8 @@ class Users(DirectoryCase):
         self.assertEqual(self.delete(admin, f"/users/{user}").status, 204, "plain memberships are his to end")
 
     def test_two_users_cannot_have_one_name(self):
-        self.assertEqual(self.put(self.owner, f"/users/{new_id()}", {"username": "twin"}).status, 201)
-        self.assert_problem(self.put(self.owner, f"/users/{new_id()}", {"username": "TWIN"}), 409, "/username")
+        self.assertEqual(self.put(self.owner, f"/users/{new_id()}", a_user("twin")).status, 201)
+        self.assert_problem(self.put(self.owner, f"/users/{new_id()}", a_user("TWIN")), 409, "/username")
 
     def test_hostile_bodies_are_refused_with_a_pointer(self):
         path = f"/users/{new_id()}"
@@ -175,7 +197,7 @@ class Users(DirectoryCase):
             self.assert_problem(self.owner.request("PUT", API + path, body, {"Content-Type": "application/json"}), 400)
         self.assert_problem(self.owner.request("PUT", API + path, b"{}", {"Content-Type": "text/plain"}), 415)
         for bad in ("nonsense", "%00", str(uuid.UUID(int=0)), "..%2f"):
-            self.assertEqual(self.put(self.owner, f"/users/{bad}", {"username": "x"}).status, 404, bad)
+            self.assertEqual(self.put(self.owner, f"/users/{bad}", a_user("x")).status, 404, bad)
         self.assertEqual(self.owner.request("POST", API + path, b"{}", {"Content-Type": "application/json"}).status, 405)
 
     def test_without_a_token_nothing_is_answered(self):
@@ -201,9 +223,9 @@ class Users(DirectoryCase):
     def test_every_change_leaves_a_line_in_the_log_and_in_the_table(self):
         user = new_id()
         before = len(self.audit())
-        self.put(self.owner, f"/users/{user}", {"username": "ada", "roles": ["auditor"]})
-        self.put(self.owner, f"/users/{user}", {"username": "ada", "roles": ["auditor"]})
-        self.put(self.owner, f"/users/{user}", {"username": "ada", "roles": []})
+        self.put(self.owner, f"/users/{user}", a_user("ada", ["auditor"]))
+        self.put(self.owner, f"/users/{user}", a_user("ada", ["auditor"]))
+        self.put(self.owner, f"/users/{user}", a_user("ada", []))
         self.delete(self.owner, f"/users/{user}")
         by = f"user:{self.owner_id}"
         self.assertEqual(self.audit()[before:], [["put_user", by], ["put_user", by], ["delete_user", by]], "what changes nothing leaves none")
@@ -224,19 +246,35 @@ class Organizations(DirectoryCase):
         self.assertEqual(self.get(self.owner, f"/organizations/{org}").json, {"id": org, "name": "acme", "display_name": "Acme"})
         self.assertEqual(self.put(self.owner, f"/organizations/{org}", {"name": "acme", "display_name": "ACME"}).status, 200)
         self.assertEqual([each["id"] for each in self.get(self.owner, "/organizations").json["organizations"]], [org])
-        self.assert_problem(self.put(self.owner, f"/organizations/{new_id()}", {"name": "Acme"}), 409, "/name")
-        self.assert_problem(self.put(self.owner, f"/organizations/{new_id()}", {"name": 1}), 422, "/name")
+        self.assert_problem(self.put(self.owner, f"/organizations/{new_id()}", an_organization("Acme")), 409, "/name")
+        self.assert_problem(self.put(self.owner, f"/organizations/{new_id()}", an_organization(1)), 422, "/name")
         self.assertEqual(self.delete(self.owner, f"/organizations/{org}").status, 204)
         self.assert_problem(self.delete(self.owner, f"/organizations/{org}"), 404)
+
+    def test_that_lack_a_member_are_refused(self):
+        for body, pointer in (({"name": "x"}, "/display_name"), ({"display_name": "X"}, "/name"), ({}, "/name"), ([], "")):
+            self.assert_problem(self.put(self.owner, f"/organizations/{new_id()}", body), 422, pointer)
+
+    def test_lists_come_page_by_page(self):
+        orgs = [self.organization(f"org{number}") for number in range(7)]
+        self.assertEqual(self.pages("/organizations", "id"), sorted(orgs))
+
+    def test_lists_of_members_come_page_by_page(self):
+        org, users = self.organization(), []
+        for number in range(7):
+            users.append(new_id())
+            self.assertEqual(self.put(self.owner, f"/users/{users[-1]}", a_user(f"u{number}")).status, 201)
+            self.member(org, users[-1])
+        self.assertEqual(self.pages(f"/organizations/{org}/members", "user_id"), sorted(users))
 
     def test_their_admin_changes_them_and_makes_none(self):
         org, other = self.organization(), self.organization("other")
         user, admin = self.person("adam")
         self.member(org, user, "organization-admin")
-        self.assertEqual(self.put(admin, f"/organizations/{org}", {"name": "renamed"}).status, 200)
+        self.assertEqual(self.put(admin, f"/organizations/{org}", an_organization("renamed")).status, 200)
         self.assertEqual([each["id"] for each in self.get(admin, "/organizations").json["organizations"]], [org])
         for path in (f"/organizations/{other}", f"/organizations/{new_id()}"):
-            self.assert_problem(self.put(admin, path, {"name": "mine"}), 403)
+            self.assert_problem(self.put(admin, path, an_organization("mine")), 403)
             self.assert_problem(self.get(admin, path), 403)
             self.assert_problem(self.delete(admin, path), 403)
         _, member = self.person("max")
@@ -298,9 +336,12 @@ class Organizations(DirectoryCase):
         self.member(org, user)
         self.assertEqual(self.get(member, f"/organizations/{org}/members").status, 200)
         _, stranger = self.person("max")
-        self.assert_problem(self.get(stranger, f"/organizations/{org}/members"), 403)
-        self.assert_problem(self.get(stranger, f"/organizations/{new_id()}/members"), 403)
-        self.assert_problem(self.get(self.owner, f"/organizations/{new_id()}/members"), 404)
+        for page in ("", f"?after={new_id()}"):
+            self.assert_problem(self.get(stranger, f"/organizations/{org}/members{page}"), 403)
+            self.assert_problem(self.get(stranger, f"/organizations/{new_id()}/members{page}"), 403)
+            self.assert_problem(self.get(self.owner, f"/organizations/{new_id()}/members{page}"), 404)
+        last = "ffffffff-ffff-4fff-bfff-ffffffffffff"
+        self.assertEqual(self.get(member, f"/organizations/{org}/members?after={last}").json, {"members": []}, "behind the last one")
 
 
 class Groups(DirectoryCase):
@@ -350,7 +391,34 @@ class Groups(DirectoryCase):
         self.assert_problem(self.delete(self.ada, path), 403)
         _, stranger = self.person("eve")
         self.assert_problem(self.get(stranger, path), 403)
-        self.assert_problem(self.get(stranger, f"/organizations/{self.org}/groups"), 403)
+        listed = self.get(self.ada, f"/organizations/{self.org}/groups").json["groups"]
+        self.assertEqual([each["members"] for each in listed], [[self.ada_id]])
+        for page in ("", f"?after={new_id()}"):
+            self.assert_problem(self.get(stranger, f"/organizations/{self.org}/groups{page}"), 403)
+            self.assert_problem(self.get(self.owner, f"/organizations/{new_id()}/groups{page}"), 404)
+
+    def test_lists_come_page_by_page(self):
+        groups = [new_id() for _ in range(7)]
+        for number, group in enumerate(groups):
+            self.put(self.owner, f"/organizations/{self.org}/groups/{group}", {"name": f"g{number}", "members": [self.ada_id]})
+        self.assertEqual(self.pages(f"/organizations/{self.org}/groups", "id"), sorted(groups))
+
+    def test_a_page_holds_no_more_members_than_anybody_can_use(self):
+        """Six full groups: five go into a page, whatever limit was asked for."""
+        self.postgres.sql(f"""
+            INSERT INTO tallyd.users (id, username, version) SELECT gen_random_uuid(), 'crowd' || n, 1 FROM generate_series(1, 10000) n;
+            INSERT INTO tallyd.organization_members (organization_id, user_id, version)
+              SELECT '{self.org}', id, 1 FROM tallyd.users WHERE username LIKE 'crowd%';
+            INSERT INTO tallyd.groups (id, organization_id, name, version)
+              SELECT gen_random_uuid(), '{self.org}', 'g' || n, 1 FROM generate_series(1, 6) n;
+            INSERT INTO tallyd.group_members (organization_id, group_id, user_id)
+              SELECT '{self.org}', g.id, u.id FROM tallyd.groups g, tallyd.users u WHERE u.username LIKE 'crowd%'""", self.database_name)
+        first = self.get(self.owner, f"/organizations/{self.org}/groups?limit=1000").json
+        self.assertEqual([len(each["members"]) for each in first["groups"]], [10000] * 5)
+        second = self.get(self.owner, f"/organizations/{self.org}/groups?limit=1000&after={first['next']}").json
+        self.assertEqual([len(each["members"]) for each in second["groups"]], [10000])
+        self.assertNotIn("next", second)
+        self.assertEqual([len(each["members"]) for each in self.get(self.ada, f"/organizations/{self.org}/groups").json["groups"]], [0] * 6)
 
 
 READ = {"resource_type": "workspace", "action": "read"}
@@ -450,7 +518,7 @@ class CustomRoles(DirectoryCase):
         # As it could be made before the name was reserved; the next change of the user brings it to the replica.
         self.postgres.sql("UPDATE tallyd.custom_roles SET name = 'system'", self.database_name)
         self.postgres.sql("UPDATE tallyd.organization_members SET roles = array_replace(roles, 'watcher', 'system')", self.database_name)
-        self.assertEqual(self.put(self.owner, f"/users/{user}", {"username": "uma b"}).status, 200)
+        self.assertEqual(self.put(self.owner, f"/users/{user}", a_user("uma b")).status, 200)
         self.assertIn(f"system:{self.org}", self.get(client, "/authz/whoami").json["roles"])
         path = f"/organizations/{self.org}/members/{target}"
         self.assert_problem(self.put(client, path, {"roles": ["organization-admin"]}), 403)
@@ -499,11 +567,37 @@ class CustomRoles(DirectoryCase):
 
     def test_hostile_bodies_are_refused_with_a_pointer(self):
         for body, pointer in (
-                ({}, "/org_perms"), ({"org_perms": {}}, "/org_perms"), ({"org_perms": ["workspace:read"]}, "/org_perms/0"),
+                ([], ""), ({"org_perms": {}}, "/org_perms"), ({"org_perms": ["workspace:read"]}, "/org_perms/0"),
                 ({"org_perms": [{"action": "read"}]}, "/org_perms/0/resource_type"),
                 ({"org_perms": [{"resource_type": "workspace", "action": "read", "negate": 1}]}, "/org_perms/0/negate"),
                 ({"org_perms": [READ], "permissions": [READ]}, "/permissions"), ({"org_perms": [READ] * 1001}, "/org_perms")):
             self.assert_problem(self.put(self.admin, self.path, body), 422, pointer)
+
+    def test_a_role_may_hold_nothing_at_all(self):
+        """"may create org roles, nothing else | none | ok"."""
+        for name, body in (("a", {}), ("b", {"display_name": "B"}), ("c", {"org_perms": []})):
+            answer = self.put(self.admin, f"/organizations/{self.org}/roles/{name}", body)
+            self.assertEqual((answer.status, answer.json.get("org_perms")), (201, []), answer)
+
+    def test_permissions_are_kept_once(self):
+        answer = self.put(self.admin, self.path, {"org_perms": [READ] * 1000})
+        self.assertEqual((answer.status, answer.json["org_perms"]), (201, [{**READ, "negate": False}]))
+
+    def test_lists_come_page_by_page(self):
+        for number in range(7):
+            self.assertEqual(self.put(self.admin, f"/organizations/{self.org}/roles/r{number}", {"org_perms": [READ]}).status, 201)
+        self.assertEqual(self.pages(f"/organizations/{self.org}/roles", "name"), [f"r{number}" for number in range(7)])
+
+    def test_an_organization_has_at_most_a_thousand(self):
+        self.postgres.sql(
+            f"INSERT INTO tallyd.custom_roles (organization_id, name, version) SELECT '{self.org}', 'r' || n, 1 FROM generate_series(1, 999) n", self.database_name)
+        self.assertEqual(self.put(self.admin, self.path, {"org_perms": []}).status, 201)
+        answer = self.put(self.admin, f"/organizations/{self.org}/roles/more", {"org_perms": []})
+        self.assert_problem(answer, 409)
+        self.assertIn("1000 custom roles", answer.json["detail"])
+        self.assertEqual(self.put(self.admin, self.path, {"org_perms": [READ]}).status, 200, "those that are there can be changed")
+        other = self.organization("other")
+        self.assertEqual(self.put(self.owner, f"/organizations/{other}/roles/watcher", {"org_perms": []}).status, 201)
 
     def test_system_roles_take_the_right_on_the_system(self):
         body = {"is_system": True, "org_perms": [{"resource_type": "workspace", "action": "create", "negate": True}], "member": [READ]}
@@ -595,7 +689,7 @@ class TokensOverHttp(DirectoryCase):
         user, client = self.person("ada", "auditor")
         token = self.daemon.client(self.make(client)["token"])
         self.assertTrue(self.may(token, "audit_log", "read"))
-        self.assertEqual(self.put(self.owner, f"/users/{user}", {"username": "ada", "roles": []}).status, 200)
+        self.assertEqual(self.put(self.owner, f"/users/{user}", a_user("ada", [])).status, 200)
         self.assertFalse(self.may(token, "audit_log", "read"))
 
     def test_are_of_no_concern_to_others(self):
@@ -617,6 +711,37 @@ class TokensOverHttp(DirectoryCase):
             "--database-url", self.url).stdout.strip()
         for token in (agent, self.token(self.url)):
             self.assert_problem(self.daemon.client(token).post(f"{API}/tokens", {}), 403)
+
+    def test_lists_come_page_by_page(self):
+        ids = [self.make(self.owner, name=str(number))["id"] for number in range(6)]
+        self.assertEqual(self.pages("/tokens", "id")[:6], ids[::-1])
+
+    def test_are_at_most_a_thousand_for_one_owner(self):
+        user, ada = self.person("ada")
+        self.fill("kind, user_id", f"'user', '{user}'", 998)
+        last = self.make(ada)
+        self.assert_full(ada)
+        self.assertEqual(self.owner.post(f"{API}/tokens", {}).status, 201, "others have their own thousand")
+        self.assertEqual(self.delete(ada, f"/tokens/{last['id']}").status, 204)
+        self.make(ada)
+        self.assert_full(ada)
+
+    def test_are_at_most_a_thousand_for_a_part_of_the_platform(self):
+        system = self.daemon.client(self.token(self.url, "system-restricted"))
+        self.fill("kind, system_subject", "'system', 'system_restricted'", 998)
+        self.make(system)
+        self.assert_full(system)
+
+    def fill(self, columns, values, count):
+        """Good tokens beside the one that the maker has."""
+        self.postgres.sql(f"""
+            INSERT INTO tallyd.api_tokens (id, secret_sha256, version, {columns})
+              SELECT lpad(n::text, 10, '0'), sha256(n::text::bytea), 1, {values} FROM generate_series(1, {count}) n""", self.database_name)
+
+    def assert_full(self, client):
+        answer = client.post(f"{API}/tokens", {})
+        self.assert_problem(answer, 409)
+        self.assertIn("1000 tokens", answer.json["detail"])
 
     def test_expire(self):
         soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)).isoformat()
@@ -716,7 +841,7 @@ class Questions(DirectoryCase):
         for client in (plain, blocked):
             self.assertEqual(client.post(EVENTS, event).status, 202, "nobody in the directory owns it yet")
             self.assertFalse(self.may(client, "workspace", "read", resource_id=workspace, **where))
-        self.assertEqual(self.put(self.owner, f"/users/{user}", {"username": "ada", "email": "ada@x"}).status, 201)
+        self.assertEqual(self.put(self.owner, f"/users/{user}", a_user("ada", email="ada@x")).status, 201)
         self.member(org, user)
         for client in (plain, blocked):
             self.assertTrue(self.may(client, "workspace", "update", resource_id=workspace, **where))
@@ -733,10 +858,10 @@ class Questions(DirectoryCase):
         self.assertFalse(self.may(blocked, "user", "read_personal", resource_id=user, owner_id="me"))
         self.assertEqual(self.get(plain, f"/users/{user}").json["email"], "ada@x")
         self.assert_problem(self.get(blocked, f"/users/{user}"), 403)
-        self.assertEqual(self.put(self.owner, f"/users/{user}", {"username": "ada", "roles": ["owner"]}).status, 200)
+        self.assertEqual(self.put(self.owner, f"/users/{user}", a_user("ada", ["owner"])).status, 200)
         self.assertFalse(self.may(plain, "audit_log", "read"), "the owner of the site too lends it no more than the workspace")
         self.assert_problem(self.delete(plain, f"/users/{user}"), 403)
-        self.assert_problem(self.put(plain, f"/users/{user}", {"username": "ada", "roles": []}), 403)
+        self.assert_problem(self.put(plain, f"/users/{user}", a_user("ada")), 403)
 
     def test_that_cannot_be_read_are_refused_with_a_pointer(self):
         good = {"resource_type": "workspace"}
@@ -765,6 +890,158 @@ class Questions(DirectoryCase):
         self.assertIn("connection-logger", catalog["system_subjects"])
 
 
+class Audit(DirectoryCase):
+    """What the lines in the log and in the table say of a change: what is new, what is lost, and by which right."""
+
+    SITE = {"reason": "site_role", "level": "site", "role": "owner"}
+
+    def line(self, message, action):
+        """The newest of each, which say the same; the detail without its reason, and the reason."""
+        actor, text = self.postgres.sql(f"SELECT actor, detail FROM tallyd.audit_log WHERE action = '{action}' ORDER BY id DESC LIMIT 1", self.database_name)[0]
+        detail = json.loads(text)
+
+        def logged():
+            lines = [entry for entry in self.daemon.entries() if entry.get("audit") and entry["msg"] == message]
+            return lines and lines[-1]["detail"] == detail and lines[-1]
+
+        entry = eventually(logged, f"{message} is in the log as in the table: {detail}")
+        reason = detail.pop("allowed_by")
+        self.assertEqual((entry["by"], entry["allowed_by"]), (actor, reason["reason"]))
+        return detail, reason
+
+    def test_of_users(self):
+        user, org, group = new_id(), self.organization(), new_id()
+        self.put(self.owner, f"/users/{user}", a_user("ada", ["auditor"]))
+        detail, reason = self.line("user created", "put_user")
+        self.assertEqual(detail, {"username": "ada", "username_before": None, "roles": ["auditor"], "roles_before": None})
+        self.assertEqual(reason, {**self.SITE, "permission": "user:*"})
+        self.put(self.owner, f"/users/{user}", a_user("eda"))
+        detail, _ = self.line("user changed", "put_user")
+        self.assertEqual(detail, {"username": "eda", "username_before": "ada", "roles": [], "roles_before": ["auditor"]})
+        self.member(org, user, "organization-auditor")
+        self.put(self.owner, f"/organizations/{org}/groups/{group}", {"name": "ops", "members": [user]})
+        token = run_tallyd("token", "create", "--user", user, "--database-url", self.url).stdout[4:14]
+        self.delete(self.owner, f"/users/{user}")
+        detail, reason = self.line("user deleted", "delete_user")
+        self.assertEqual(detail, {
+            "username": "eda", "roles_before": [], "organizations": {org: ["organization-auditor"]}, "organization_count": 1, "groups": [group],
+            "group_count": 1, "tokens": [token], "tokens_revoked": 1})
+        self.assertEqual(reason, {**self.SITE, "permission": "user:*"})
+
+    def test_of_organizations_members_and_groups(self):
+        org, group = self.organization(), new_id()
+        detail, reason = self.line("organization created", "put_organization")
+        self.assertEqual(detail, {"name": "acme", "name_before": None, "display_name": "Acme", "display_name_before": None})
+        self.assertEqual(reason, {**self.SITE, "permission": "organization:*"})
+        ada_id, ada = self.person("ada")
+        self.member(org, ada_id, "organization-admin")
+        detail, reason = self.line("member added", "put_member")
+        self.assertEqual(detail, {"organization": org, "roles": ["organization-admin"], "roles_before": None})
+        bob, _ = self.person("bob")
+        self.put(ada, f"/organizations/{org}/members/{bob}", {"roles": []})
+        _, reason = self.line("member added", "put_member")
+        self.assertEqual(reason, {
+            "reason": "org_role", "level": "org", "role": f"organization-admin:{org}", "permission": "organization_member:*"})
+        self.put(ada, f"/organizations/{org}/groups/{group}", {"name": "ops", "members": [ada_id, bob]})
+        detail, _ = self.line("group created", "put_group")
+        self.assertEqual((detail["added"], detail["removed"], detail["added_count"]), (sorted([ada_id, bob]), [], 2))
+        self.put(ada, f"/organizations/{org}/groups/{group}", {"name": "dev", "members": [bob]})
+        detail, _ = self.line("group changed", "put_group")
+        self.assertEqual((detail["name_before"], detail["added"], detail["removed"]), ("ops", [], [ada_id]))
+        self.delete(ada, f"/organizations/{org}/members/{bob}")
+        detail, _ = self.line("member removed", "delete_member")
+        self.assertEqual(detail, {"organization": org, "roles_before": [], "groups": [group], "group_count": 1})
+        self.put(ada, f"/organizations/{org}/groups/{group}", {"name": "dev", "members": [ada_id]})
+        self.delete(ada, f"/organizations/{org}/groups/{group}")
+        detail, _ = self.line("group deleted", "delete_group")
+        self.assertEqual((detail["name"], detail["removed"], detail["members"]), ("dev", [ada_id], 1))
+        self.delete(self.owner, f"/organizations/{org}")
+        detail, reason = self.line("organization deleted", "delete_organization")
+        self.assertEqual((detail["members"], detail["member_roles"]), (1, {ada_id: ["organization-admin"]}))
+        self.assertEqual(reason["role"], "owner")
+
+    def test_of_custom_roles(self):
+        org = self.organization()
+        ada_id, ada = self.person("ada")
+        self.put(self.owner, f"/organizations/{org}/roles/maker", {"org_perms": [
+            {"resource_type": "assign_org_role", "action": action} for action in ("create", "update", "delete", "read")]})
+        detail, _ = self.line("custom role created", "put_role")
+        self.assertEqual((len(detail["org"]), detail["org_before"]), (4, None))
+        self.member(org, ada_id, "maker")
+        self.assertEqual(self.put(ada, f"/organizations/{org}/roles/empty", {}).status, 201)
+        detail, reason = self.line("custom role created", "put_role")
+        self.assertEqual(reason, {"reason": "org_role", "level": "org", "role": f"maker:{org}", "permission": "assign_org_role:create"}, "a custom role gave the right")
+        self.delete(self.owner, f"/organizations/{org}/roles/maker")
+        detail, _ = self.line("custom role deleted", "delete_role")
+        self.assertEqual((detail["held_by"], detail["holder_count"], len(detail["org_before"])), ([ada_id], 1, 4))
+
+    def test_of_tokens(self):
+        ada_id, ada = self.person("ada")
+        workspace = f"workspace:{new_id()}"
+        made = ada.post(f"{API}/tokens", {"name": "n", "scopes": ["workspace:read"], "allow_list": [workspace], "expires_at": "2099-01-01T00:00:00Z"}).json
+        detail, reason = self.line("token created", "create_token")
+        self.assertEqual((detail["kind"], detail["user"], detail["scopes"], detail["allow_list"], detail["name"]), ("user", ada_id, ["workspace:read"], [workspace], "n"))
+        self.assertTrue(detail["expires_at"].startswith("2099-01-01T00:00:00"))
+        self.assertEqual((reason["reason"], reason["level"], reason["role"]), ("user_role", "user", "member"))
+        self.assertNotIn(made["token"].rsplit("_", 1)[1], self.daemon.log.read_text())
+        self.delete(ada, f"/tokens/{made['id']}")
+        detail, reason = self.line("token revoked", "revoke_token")
+        self.assertEqual((detail["user"], detail["scopes"], reason["level"]), (ada_id, ["workspace:read"], "user"))
+        before = len(self.audit())
+        self.delete(ada, f"/tokens/{made['id']}")
+        self.assertEqual(len(self.audit()), before, "nothing changed")
+
+    def test_of_the_command_line(self):
+        user, database = new_id(), ["--database-url", self.url]
+        put = run_tallyd("user", "put", "--id", user, "--username", "ada", "--role", "auditor", *database)
+        token = run_tallyd("token", "create", "--user", user, "--scope", "workspace:read", *database)
+        revoked = run_tallyd("token", "revoke", token.stdout[4:14], *database)
+        deleted = run_tallyd("user", "delete", user, *database)
+        rows = self.postgres.sql("SELECT action, actor, detail FROM tallyd.audit_log ORDER BY id DESC LIMIT 4", self.database_name)[::-1]
+        for (action, actor, text), said, words in zip(rows, (put, token, revoked, deleted), ("user created", "token created", "token revoked", "user deleted")):
+            self.assertTrue(actor.startswith("cli:"), actor)
+            self.assertIn(f"audit {words}", said.stderr, action)
+            self.assertIn(f"detail={text}", said.stderr, "the log has what the table has")
+            self.assertIsNone(json.loads(text)["allowed_by"])
+
+
+class Bodies(DirectoryCase):
+    """What every body of the directory, of tokens and of questions is held to."""
+
+    def routes(self):
+        org, user = self.organization(f"org{new_id()}"), new_id()
+        self.assertEqual(self.put(self.owner, f"/users/{user}", a_user(f"u{user}")).status, 201)
+        return (
+            ("PUT", f"/users/{user}", a_user(f"u{user}"), "username"), ("PUT", f"/organizations/{org}", an_organization(f"o{org}"), "name"),
+            ("PUT", f"/organizations/{org}/members/{user}", {"roles": []}, "roles"),
+            ("PUT", f"/organizations/{org}/groups/{new_id()}", {"name": "g", "members": []}, "name"),
+            ("PUT", f"/organizations/{org}/roles/r", {"display_name": "r", "org_perms": []}, "display_name"), ("POST", "/tokens", {"name": "t"}, "name"),
+            ("POST", "/authz/check", {"checks": {}}, "checks"))
+
+    def send(self, method, path, body):
+        return self.owner.request(method, API + path, body, {"Content-Type": "application/json"})
+
+    def test_unknown_members_are_ignored_whatever_number_they_hold(self):
+        for method, path, body, read in self.routes():
+            for number in ("1e999", "-1e400", "123456789012345678901234567890", "18446744073709551616"):
+                text = json.dumps(body)
+                unknown = f'{text[:-1]}, "unknown": {number}, "list": [{number}, {{"a": {number}}}]}}'
+                self.assertIn(self.send(method, path, unknown.encode()).status, (200, 201), (path, number))
+                wrong = {**body, read: "NUMBER"}
+                self.assert_problem(self.send(method, path, json.dumps(wrong).replace('"NUMBER"', number).encode()), 422, f"/{read}")
+            self.assert_problem(self.send(method, path, json.dumps(body).encode()[:-1] + b', "unknown": 1e999x}'), 400)
+
+    def test_are_neither_too_large_nor_too_deep(self):
+        for method, path, body, _ in self.routes():
+            text = json.dumps(body)[:-1]
+            self.assertIn(self.send(method, path, f'{text}, "unknown": {"[" * 7}{"]" * 7}}}'.encode()).status, (200, 201), path)
+            answer = self.send(method, path, f'{text}, "unknown": {"[" * 8}{"]" * 8}}}'.encode())
+            self.assert_problem(answer, 400)
+            self.assertIn("nested deeper than 8", answer.json["detail"])
+            self.assert_problem(self.send(method, path, b"[" * 1_000_000), 400)
+            self.assert_problem(self.send(method, path, f'{text}, "unknown": "{"x" * (8 << 20)}"}}'.encode()), 413)
+
+
 class TwoReplicas(DirectoryCase):
     """What one replica takes, the other honours within five seconds."""
 
@@ -782,7 +1059,7 @@ class TwoReplicas(DirectoryCase):
     def test_a_role_that_is_taken_away(self):
         user, here, there = self.sign_in("ada", "auditor")
         self.assertTrue(self.may(there, "audit_log", "read"))
-        self.assertEqual(self.put(self.owner, f"/users/{user}", {"username": "ada", "roles": []}).status, 200)
+        self.assertEqual(self.put(self.owner, f"/users/{user}", a_user("ada", [])).status, 200)
         self.assertFalse(self.may(here, "audit_log", "read"), "at once here")
         eventually(lambda: not self.may(there, "audit_log", "read"), "and there", 5)
 
@@ -817,7 +1094,7 @@ class TwoReplicas(DirectoryCase):
         org = self.organization()
         self.assertEqual(self.put(self.owner, f"/organizations/{org}/roles/watcher", {"org_perms": [READ]}).status, 201)
         user = new_id()
-        self.assertEqual(self.put(self.owner, f"/users/{user}", {"username": "new"}).status, 201)
+        self.assertEqual(self.put(self.owner, f"/users/{user}", a_user("new")).status, 201)
         self.member(org, user, "watcher")
         token = run_tallyd("token", "create", "--user", user, "--database-url", self.url).stdout.strip()
         self.assertTrue(self.may(self.on_other(token), "workspace", "read", organization_id=org))
@@ -830,7 +1107,7 @@ class TwoReplicas(DirectoryCase):
 
         def change(client, roles):
             for _ in range(10):
-                outcomes.append(self.put(client, f"/users/{user}", {"username": "ada", "roles": roles}).status)
+                outcomes.append(self.put(client, f"/users/{user}", a_user("ada", roles)).status)
 
         threads = [threading.Thread(target=change, args=pair) for pair in ((self.owner, ["auditor"]), (owner_there, ["template-admin"]))]
         for thread in threads:
@@ -839,6 +1116,16 @@ class TwoReplicas(DirectoryCase):
             thread.join()
         self.assertLessEqual(set(outcomes), {200, 409})
         self.assertIn(self.get(self.owner, f"/users/{user}").json["roles"], (["auditor"], ["template-admin"]))
+
+    def test_a_revocation_arrives_though_the_rest_cannot_be_read(self):
+        _, here, there = self.sign_in("ada")
+        made = here.post(f"{API}/tokens", {}).json
+        second = self.on_other(made["token"])
+        self.assertEqual(self.get(second, "/authz/whoami").status, 200)
+        self.postgres.sql("ALTER TABLE tallyd.users RENAME TO users_away", self.database_name)
+        run_tallyd("token", "revoke", made["id"], "--database-url", self.url)
+        eventually(lambda: self.get(second, "/authz/whoami").status == 401, "revoked there", 5)
+        self.assertEqual(self.get(there, "/authz/whoami").status, 200)
 
     def test_rights_are_honoured_from_the_state_directory_too(self):
         org = self.organization()

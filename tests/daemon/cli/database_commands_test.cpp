@@ -27,10 +27,13 @@ class DatabaseCommands : public testing::Test {
   static void SetUpTestSuite() {
     // The server's user must be able to reach it, which a test directory below a home would not let it.
     char name[] = "/tmp/tally-commands-XXXXXX";
-    directory_ = ::mkdtemp(name);
-    ::chmod(name, 0755);
+    if (::mkdtemp(name) != nullptr && ::chmod(name, 0755) == 0) directory_ = name;
   }
-  static void TearDownTestSuite() { std::filesystem::remove_all(directory_); }
+  static void TearDownTestSuite() {
+    if (!directory_.empty()) std::filesystem::remove_all(directory_);
+  }
+  // Here and not above: what fails for the suite makes its tests skipped, which passes.
+  void SetUp() override { ASSERT_FALSE(directory_.empty()) << "no directory could be made below /tmp"; }
 
   static Ended tallyd(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), TALLYD_BINARY);
@@ -109,6 +112,25 @@ TEST_F(DatabaseCommands, KeepUsersAndTheirTokens) {
   EXPECT_EQ(tallyd({"user", "delete", kAda}).code, 0);
   EXPECT_THAT(tallyd({"token", "list"}).out, Not(HasSubstr(std::string(token.at("id").as_string()))));
   EXPECT_EQ(tallyd({"user", "delete", kAda}).code, 1);
+}
+
+TEST_F(DatabaseCommands, WriteAuditLinesBesideTheirOutput) {
+  constexpr const char* kCid = "7d6f0000-0000-4000-8000-000000000003";
+  const Ended put = tallyd({"user", "put", "--id", kCid, "--username", "cid", "--role", "auditor"});
+  EXPECT_EQ(put.out, std::string("created ") + kCid + "\n");
+  EXPECT_THAT(put.err, HasSubstr(std::string("audit user created  user=") + kCid + "  username=cid  by=cli:"));
+  EXPECT_THAT(put.err, HasSubstr(R"("roles": ["auditor"])"));
+  const Ended made = tallyd({"token", "create", "--user", kCid, "--scope", "workspace:read", "--expires", "24h"});
+  EXPECT_EQ(made.out.size(), 59u) << "the token alone";
+  EXPECT_THAT(made.err, HasSubstr("audit token created  token=" + made.out.substr(4, 10)));
+  EXPECT_THAT(made.err, HasSubstr(R"("scopes": ["workspace:read"])"));
+  EXPECT_THAT(made.err, Not(HasSubstr(made.out.substr(15, 43)))) << "never the secret";
+  const std::string id = made.out.substr(4, 10);
+  EXPECT_THAT(tallyd({"token", "revoke", id}).err, HasSubstr("audit token revoked  token=" + id));
+  EXPECT_THAT(tallyd({"token", "revoke", id}).err, IsEmpty()) << "nothing changed";
+  const Ended deleted = tallyd({"user", "delete", kCid});
+  EXPECT_THAT(deleted.err, HasSubstr(std::string("audit user deleted  user=") + kCid));
+  EXPECT_THAT(deleted.err, HasSubstr(R"("roles_before": ["auditor"])"));
 }
 
 TEST_F(DatabaseCommands, CloseAPeriodOnceAndPrintItsReport) {
