@@ -139,8 +139,8 @@ boost::asio::awaitable<tracker::Result<bool>> TokenGate::fetch(std::string id) {
   const bool reached = co_await rights_.reach((*found)->version);
   if (reached && book_.knows(id)) co_return true;
   std::optional<db::User> user;
-  if (const tracker::Uuid* id = acts_for(**found)) {
-    auto owner = co_await directory_.find_user(*id);
+  if (const tracker::Uuid* acting_for = acts_for(**found)) {
+    auto owner = co_await directory_.find_user(*acting_for);
     if (!owner) co_return tracker::Result<bool>(boost::system::in_place_error, owner.error());
     user = std::move(*owner);
   }

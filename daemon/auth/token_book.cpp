@@ -186,7 +186,7 @@ void TokenBook::drop_callers_of(const std::set<tracker::Uuid>& users) {
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
     for (auto& [id, entry] : shard.entries)
-      if (const tracker::Uuid* id = acts_for(entry.token); id && users.contains(*id)) {
+      if (const tracker::Uuid* user = acts_for(entry.token); user && users.contains(*user)) {
         entry.caller.reset();
         entry.broken = false;
       }
