@@ -37,8 +37,10 @@ class ConnectionCase(Case):
         id = new_id()
         run_tallyd("user", "put", "--id", id, "--username", name, "--email", email or f"{name}@example.org", "--database-url", self.url)
         if roles:
-            # Roles of organizations come through the API's directory; here the row is what matters.
-            self.sql(f"UPDATE tallyd.users SET roles = '{{{','.join(roles)}}}' WHERE id = '{id}'")
+            # Roles of organizations come through the API's directory; here the row is what matters. With a new version: a replica
+            # that runs may have read it without them.
+            self.sql(f"WITH now AS (UPDATE tallyd.rights_version SET version = version + 1 RETURNING version) "
+                     f"UPDATE tallyd.users u SET roles = '{{{','.join(roles)}}}', version = now.version FROM now WHERE u.id = '{id}'")
         return id, run_tallyd("token", "create", "--user", id, "--database-url", self.url).stdout.strip()
 
     def sql(self, text):
