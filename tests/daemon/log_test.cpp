@@ -150,53 +150,53 @@ TEST(Log, WritesAnEventWhateverItsLevel) {
   EXPECT_NE(text.find(R"("level":"info","msg":"connection_log","code":0})"), text.npos);
 }
 
+/// A running log whose reader does not read until `stop_and_read`.
+class StalledLog {
+ public:
+  StalledLog() {
+    EXPECT_EQ(::pipe2(pipe_, O_CLOEXEC), 0);
+    saved_ = ::dup(STDERR_FILENO);
+    ::dup2(pipe_[1], STDERR_FILENO);
+    start(LogLevel::info, LogFormat::json, clock_);
+  }
+  /// Everything that was written.
+  std::string stop_and_read() {
+    std::string text;
+    std::thread reader([&] {
+      char buffer[65536];
+      for (ssize_t got = 0; (got = ::read(pipe_[0], buffer, sizeof buffer)) > 0;)
+        text.append(buffer, static_cast<std::size_t>(got));
+    });
+    stop();
+    ::dup2(saved_, STDERR_FILENO);
+    ::close(saved_);
+    ::close(pipe_[1]);
+    reader.join();
+    ::close(pipe_[0]);
+    return text;
+  }
+
+ private:
+  const tracker::SystemClock clock_;
+  int pipe_[2] = {};
+  int saved_ = -1;
+};
+
 TEST(Log, LosesNoOtherLineToAFloodOfEvents) {
-  const tracker::SystemClock clock;
-  int pipe_ends[2];
-  ASSERT_EQ(::pipe2(pipe_ends, O_CLOEXEC), 0);
-  const int saved = ::dup(STDERR_FILENO);
-  ::dup2(pipe_ends[1], STDERR_FILENO);
-  start(LogLevel::info, LogFormat::json, clock);
+  StalledLog stalled;
   const std::vector<Field> fields{{"reason", "a line of an event that fills the pipe and then its queue"}};
   for (int i = 0; i < 40'000; ++i) event("connection_log", fields);
   audit("token revoked", {{"id", "x"}});
   EXPECT_EQ(dropped(), 0u);
   EXPECT_GT(events_dropped(), 0u);
-  std::string text;
-  std::thread reader([&] {
-    char buffer[65536];
-    for (ssize_t got = 0; (got = ::read(pipe_ends[0], buffer, sizeof buffer)) > 0;)
-      text.append(buffer, static_cast<std::size_t>(got));
-  });
-  stop();
-  ::dup2(saved, STDERR_FILENO);
-  ::close(saved);
-  ::close(pipe_ends[1]);
-  reader.join();
-  ::close(pipe_ends[0]);
-  EXPECT_NE(text.find(R"("msg":"token revoked","audit":true)"), text.npos);
+  EXPECT_NE(stalled.stop_and_read().find(R"("msg":"token revoked","audit":true)"), std::string::npos);
 }
 
 TEST(Log, NeverWaitsForAReaderThatStopped) {
-  const tracker::SystemClock clock;
-  int pipe_ends[2];
-  ASSERT_EQ(::pipe2(pipe_ends, O_CLOEXEC), 0);
-  const int saved = ::dup(STDERR_FILENO);
-  ::dup2(pipe_ends[1], STDERR_FILENO);
-  start(LogLevel::info, LogFormat::json, clock);
+  StalledLog stalled;
   for (int i = 0; i < 20'000; ++i) info("a line that fills the pipe and then the queue", {{"i", i}});
   const auto lost = dropped();
-  std::jthread reader([&] {
-    char buffer[65536];
-    while (::read(pipe_ends[0], buffer, sizeof buffer) > 0) {
-    }
-  });
-  stop();
-  ::dup2(saved, STDERR_FILENO);
-  ::close(saved);
-  ::close(pipe_ends[1]);
-  reader.join();
-  ::close(pipe_ends[0]);
+  stalled.stop_and_read();
   EXPECT_GT(lost, 0u);
 }
 
